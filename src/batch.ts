@@ -1,0 +1,88 @@
+import type { WireFormat } from './wire/wire-format.ts'
+
+/**
+ * The run of frames that a connection will get in one write, as a node of a trie: a batch is its parent's run and one frame
+ * more. Connections whose pending frames are equal hold the same batch, so its bytes are concatenated once, and a message to
+ * a thousand connections costs each of them one call of `append` that finds the child made for the first.
+ * Order is exact for each connection, however groups overlap.
+ */
+export class Batch {
+  readonly format: WireFormat
+  /** Bytes of all frames of the run, unsealed. */
+  readonly size: number
+  /** Frames in the run. */
+  readonly length: number
+  readonly #parent: Batch | null
+  readonly #frame: Buffer | null
+  // The child for the last frame appended, in two fields: while a message goes through a group, every member but the
+  // first takes this way (bench: fan-out, 1 group).
+  #lastFrame: Buffer | null = null
+  #lastChild: Batch | null = null
+  // The other children, where runs part: connections in overlapping groups.
+  #children: Map<Buffer, Batch> | null = null
+  #bytes: Buffer | null = null
+
+  private constructor(format: WireFormat, parent: Batch | null, frame: Buffer | null) {
+    this.format = format
+    this.#parent = parent
+    this.#frame = frame
+    this.size = parent === null || frame === null ? 0 : parent.size + frame.length
+    this.length = parent === null ? 0 : parent.length + 1
+  }
+
+  /** An empty run, from which all batches of one format and one turn of the event loop descend. */
+  static root(format: WireFormat): Batch {
+    return new Batch(format, null, null)
+  }
+
+  /** The batch with `frame` after this one's frames. Frames are compared by identity. */
+  append(frame: Buffer): Batch {
+    if (frame === this.#lastFrame) return this.#lastChild as Batch
+    return this.#appendOther(frame)
+  }
+
+  #appendOther(frame: Buffer): Batch {
+    let child = this.#children?.get(frame)
+    if (child === undefined) {
+      child = new Batch(this.format, this, frame)
+      if (this.#lastChild !== null && this.#lastFrame !== null) {
+        this.#children ??= new Map()
+        this.#children.set(this.#lastFrame, this.#lastChild)
+        this.#children.set(frame, child)
+      }
+    }
+    this.#lastFrame = frame
+    this.#lastChild = child
+    return child
+  }
+
+  /** The bytes on the wire: all frames in order, sealed. Made once, kept until `release`. */
+  bytes(): Buffer {
+    if (this.#bytes === null) {
+      const run = this.#concat()
+      this.#bytes = this.format.seal === undefined ? run : this.format.seal(run)
+    }
+    return this.#bytes
+  }
+
+  /** Forgets the concatenated bytes; the frames stay for connections that have yet to write them. */
+  release(): void {
+    this.#bytes = null
+  }
+
+  /** The frames, oldest first: for back ends that cannot be given framed bytes. */
+  frames(): Buffer[] {
+    const frames = new Array<Buffer>(this.length)
+    let node: Batch = this
+    while (node.#parent !== null && node.#frame !== null) {
+      frames[node.length - 1] = node.#frame
+      node = node.#parent
+    }
+    return frames
+  }
+
+  #concat(): Buffer {
+    if (this.length === 1 && this.#frame !== null) return this.#frame
+    return Buffer.concat(this.frames(), this.size)
+  }
+}

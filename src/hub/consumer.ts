@@ -1,0 +1,111 @@
+/** Consumers: an application's handlers for one URL pattern. */
+import type { MessageOf } from '../message.ts'
+import type { ConnectionRequest } from '../transports/backend.ts'
+import type { Transport } from '../wire/wire-format.ts'
+
+/** The parameters of a URL pattern: `PathParams<'/chat/:room'>` is `{ room: string }`. */
+export type PathParams<Path extends string> = string extends Path
+  ? Readonly<Record<string, string>>
+  : { readonly [Name in ParamNames<Path>]: string }
+
+type ParamNames<Path extends string> = Path extends `${string}:${infer Rest}`
+  ? NameAtStart<Rest> | ParamNames<Rest>
+  : never
+
+type NameAtStart<Text extends string, Name extends string = ''> = Text extends `${infer Char}${infer Rest}`
+  ? Char extends '/' | '.' | '-' | '{' | '}' | ':' | '*'
+    ? Name
+    : NameAtStart<Rest, `${Name}${Char}`>
+  : Name
+
+/** One live client, as consumers see it. */
+export interface Connection<M = object, Params = Readonly<Record<string, string>>> {
+  /** Unguessable; says which node it lives on. */
+  readonly id: string
+  readonly transport: Transport
+  /** The parameters of the consumer's URL pattern, decoded. */
+  readonly params: Params
+  /** The query of the client's URL. */
+  readonly query: URLSearchParams
+  readonly request: ConnectionRequest
+  /** The groups it is in: a copy. */
+  readonly groups: readonly string[]
+  /** Aborts when the connection ends, before `disconnect` runs. */
+  readonly signal: AbortSignal
+  /** The name of its mailbox: `hub.send(connection.channel, …)` reaches it from any node. */
+  readonly channel: string
+  /** Whatever the application wants to keep with the connection. */
+  readonly state: Record<string, unknown>
+  /**
+   * Sends a message to this client alone; it goes out at the end of the event-loop turn. Does nothing once the connection is closing.
+   *
+   * @throws {MisuseError} (a `TypeError`) `invalid-message`
+   */
+  send(message: MessageOf<M>): void
+  /**
+   * Puts the connection into a group. Resolves when every later `groupSend` on any node reaches it. Joining twice is joining once.
+   *
+   * @throws {Refusal} `invalid-name` or `too-many-groups`: names usually come from clients, so an uncaught one closes this
+   *   connection with that code instead of going to `onError`. Rejects with the layer's error when the layer refuses.
+   */
+  join(group: string): Promise<void>
+  /** Takes it out of a group; nothing if it is not in it. */
+  leave(group: string): Promise<void>
+  /**
+   * Ends the connection after what was sent to it. In `connect` it refuses the client.
+   *
+   * @param code 1000, 1001, 1008, 1011–1013 or 3000–4999; 4000–4499 tell clients to reconnect, 4500–4999 not to
+   * @param reason at most 123 bytes of UTF-8
+   * @throws {MisuseError} `invalid-option` for other codes and longer reasons
+   */
+  close(code?: number, reason?: string): void
+}
+
+/** What a client wants to do to a group. */
+export type GroupAction = 'join' | 'send'
+
+/** Why a connection ended: the WebSocket close code (RFC 6455, section 7.4) or its equal on other transports. */
+export interface DisconnectInfo {
+  /** 1000 normal, 1005 none given, 1006 lost, else what either side closed with. */
+  readonly code: number
+  readonly reason: string
+}
+
+type Awaitable<T> = T | Promise<T>
+
+/**
+ * An application's handlers for one URL pattern. All hooks of one connection run one after another. One that fails closes its
+ * connection with code 1011 (`internal-error`), is reported once through `onError`, and `disconnect` still runs. A
+ * {@link Refusal} closes with its own code and is not reported.
+ */
+export interface Consumer<M = AnyObject, Params = Readonly<Record<string, string>>> {
+  /**
+   * A client wants in. It is let in when this settles; throw a {@link Refusal} or call `connection.close` to refuse.
+   * Groups can be joined and messages sent already: the client gets them once it is in.
+   */
+  connect?(connection: Connection<M, Params>): Awaitable<void>
+  /**
+   * A message from the client: it has passed the schema of its type where the hub has schemas; otherwise only its form is known.
+   * What it returns is the `result` of the reply, where the client asked for one.
+   */
+  receive?(connection: Connection<M, Params>, message: MessageOf<M>): unknown
+  /**
+   * Whether a client may join a group or publish to it by a command of its own (`join`, `publish` in the protocol).
+   * Without this hook no client may. Groups joined in `connect` are not asked about.
+   */
+  authorize?(connection: Connection<M, Params>, action: GroupAction, group: string): Awaitable<boolean>
+  /** The connection has ended. Runs once for every connection whose `connect` began. It is in no group any more. */
+  disconnect?(connection: Connection<M, Params>, info: DisconnectInfo): Awaitable<void>
+  /**
+   * Handlers by message type, for messages of groups and of the connection's channel. They run for each connection, in place
+   * of sending the message to the client. Types without a handler go to clients as they are, on the fast path.
+   */
+  handlers?: {
+    readonly [T in keyof M & string]?: (
+      connection: Connection<M, Params>,
+      message: MessageOf<M, T>,
+    ) => Awaitable<void>
+  }
+}
+
+type AnyObject = object

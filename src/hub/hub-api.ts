@@ -1,0 +1,144 @@
+/** The hub's public interface: what applications, the HTTP API, the server and the command line build on. */
+import type { Clock } from '../clock.ts'
+import type { ChannelLayer, LayerStatus } from '../layers/layer.ts'
+import type { MessageOf, MessageSchemas } from '../message.ts'
+import type { Limits } from '../options.ts'
+import type { Attachment, ServerBackend } from '../transports/backend.ts'
+import type { Transport } from '../wire/wire-format.ts'
+import type { Consumer, PathParams } from './consumer.ts'
+
+/** What a hub is made of. */
+export interface HubParts<M, Server> {
+  /** What moves messages between nodes. The hub starts it and closes it. */
+  readonly layer: ChannelLayer
+  readonly backend: ServerBackend<Server>
+  /** Schemas by message type: they decide at run time what `groupSend`, `send` and clients may send. */
+  readonly messages?: MessageSchemas<M>
+  /**
+   * Origins of pages that may connect besides the hub's own: `https://app.example` (scheme, host and port exactly), or `*` for
+   * any page. Requests without an `Origin` header do not come from pages and are not asked.
+   */
+  readonly allowedOrigins?: readonly string[]
+  readonly limits?: Partial<Limits>
+  /** Hears of every failure that no caller awaits, once. Default: `console.error`. */
+  readonly onError?: (error: unknown, context: ErrorContext) => void
+  /** Time; tests turn it by hand. */
+  readonly clock?: Clock
+}
+
+/** Where a failure reported to `onError` happened. */
+export interface ErrorContext {
+  /** For example `connect of /chat/:room` or `layer`. */
+  readonly where: string
+  /** The connection's id, where one is concerned. */
+  readonly connection?: string
+}
+
+/** What the layer answered to a `groupSend`. */
+export interface Sent {
+  /** The position after the message; `null` where the group keeps no history. */
+  readonly cursor: string | null
+}
+
+/** A group as seen on this node. */
+export interface GroupInfo {
+  readonly name: string
+  /** This node's connections in it. */
+  readonly connections: Readonly<Record<Transport, number>>
+}
+
+/** Counts since the hub was created, of this node. */
+export interface HubStats {
+  readonly connections: Readonly<Record<Transport, number>>
+  readonly groups: number
+  /** Connections let in. */
+  readonly opened: number
+  /** Clients not let in. */
+  readonly denied: number
+  /** Messages from clients. */
+  readonly received: number
+  /** Publications that reached this node. */
+  readonly publications: number
+  /** Publications times the connections they went to. */
+  readonly deliveries: number
+  /** Connections closed because they read too slowly. */
+  readonly slowConsumers: number
+  /** Connections closed because they stopped answering. */
+  readonly dead: number
+  /** Failures reported to `onError`. */
+  readonly errors: number
+}
+
+/** Whether the hub can do its work, and if not, why. */
+export interface HubStatus {
+  readonly ready: boolean
+  readonly draining: boolean
+  readonly layer: LayerStatus
+}
+
+/** The object that owns everything in one process. */
+export interface Hub<M = object, Server = unknown> {
+  /** This process, as other nodes see it. */
+  readonly nodeId: string
+  readonly limits: Limits
+  readonly status: HubStatus
+  readonly stats: HubStats
+
+  /**
+   * Serves a URL pattern: `/chat/:room`, `/events` (which serves `/events/` too). Of several that match, the first registered wins.
+   *
+   * @throws {MisuseError} `invalid-option` for a pattern that cannot be parsed or is taken
+   */
+  consumer<Path extends string>(path: Path, consumer: Consumer<M, PathParams<Path>>): void
+  /**
+   * Serves the consumers on a server that may belong to another application: requests and upgrades of other URLs are left alone.
+   */
+  attach(server: Server): Attachment
+
+  /**
+   * Sends a message to all connections of a group, on all nodes. Resolves when the layer has accepted it; when it rejects, nobody
+   * has got the message.
+   *
+   * @throws {MisuseError} (a `TypeError`) `invalid-name`, `invalid-message`
+   * @throws {GroupcastError} `invalid-message` where a schema refuses it, `hub-closed`; or the layer's error
+   */
+  groupSend(group: string, message: MessageOf<M>): Promise<Sent>
+  /** Puts a channel (of a connection on any node, or one that a worker reads) into a group. */
+  groupAdd(group: string, channel: string): Promise<void>
+  /** Takes it out again; nothing if it is not in it. */
+  groupDiscard(group: string, channel: string): Promise<void>
+
+  /**
+   * Sends a message to one channel: of a connection (`connection.channel`), or a named one that workers read.
+   *
+   * @throws {MisuseError} (a `TypeError`) `invalid-name`, `invalid-message`
+   * @throws {ChannelFullError} when its queue is full: nothing was sent
+   */
+  send(channel: string, message: MessageOf<M>): Promise<void>
+  /**
+   * The messages of a channel, one after another; each goes to exactly one reader. Ends when the signal aborts or the hub closes.
+   *
+   * @example
+   * for await (const message of hub.receive('thumbnails')) await makeThumbnail(message)
+   */
+  receive(channel: string, options?: { readonly signal?: AbortSignal }): AsyncIterableIterator<MessageOf<M>>
+  /** The name of a new channel that only this node reads; for replies from workers. */
+  newChannel(): string
+
+  /** The groups that have members on this node, sorted by name. */
+  groups(): GroupInfo[]
+  /** One group as seen on this node; zero counts if it has no members here. */
+  group(name: string): GroupInfo
+  /**
+   * Closes a connection on any node.
+   *
+   * @returns `closed` when it was this node's, `forwarded` when another node was told
+   * @throws {GroupcastError} `unknown-connection` when it would be this node's and is not there
+   */
+  closeConnection(id: string, code?: number, reason?: string): Promise<'closed' | 'forwarded'>
+  /**
+   * Stops: refuses newcomers, tells every client to come back (WebSocket 1012; SSE a randomised `retry:` and a clean end), waits for
+   * their backlog, the running hooks and `disconnect` until `deadlineMs` (10 s), cuts the rest, closes the layer. Final.
+   */
+  close(options?: { readonly deadlineMs?: number }): Promise<void>
+}

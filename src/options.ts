@@ -1,0 +1,70 @@
+/** The hub's limits: section 9 of the design. Each is an option with a finite default. */
+import { MisuseError } from './errors.ts'
+import { quote } from './names.ts'
+
+/** What one client may cost, and how long things may take. Bytes, counts and milliseconds as the names say. */
+export interface Limits {
+  /** Largest message from a client, in bytes. */
+  readonly maxMessageBytes: number
+  /** Most groups that one connection can be in. */
+  readonly maxGroupsPerConnection: number
+  /** Most bytes waiting for one client; beyond it the slow-consumer policy applies. */
+  readonly maxBacklogBytes: number
+  /** Most messages of one client waiting for its consumer; beyond it nothing more is read from it. */
+  readonly maxPendingMessages: number
+  /** Deepest nesting of a client's JSON. */
+  readonly maxJsonDepth: number
+  /** Time between heartbeats; `false` turns them off. */
+  readonly heartbeatMs: number | false
+  /** A WebSocket that answers a heartbeat with nothing for this long is dead. */
+  readonly deadAfterMs: number
+  /** Longest time from a request to the end of the consumer's `connect`. */
+  readonly handshakeTimeoutMs: number
+  /** How long a closed client may take to go before it is cut. */
+  readonly closeTimeoutMs: number
+  /** An EventSource told to come back waits at random up to this long. */
+  readonly retrySpreadMs: number
+}
+
+export const DEFAULT_LIMITS: Limits = Object.freeze({
+  maxMessageBytes: 64 * 1024,
+  maxGroupsPerConnection: 128,
+  maxBacklogBytes: 1024 * 1024,
+  maxPendingMessages: 64,
+  maxJsonDepth: 64,
+  heartbeatMs: 25_000,
+  deadAfterMs: 10_000,
+  handshakeTimeoutMs: 10_000,
+  closeTimeoutMs: 10_000,
+  retrySpreadMs: 5_000,
+})
+
+// Node's timers fire at once for anything longer than 31 bits.
+const MOST = 2 ** 31 - 1
+
+/**
+ * Fills in the defaults and checks each limit.
+ *
+ * @throws {MisuseError} (code `invalid-option`) naming the limit, the value and what is allowed
+ */
+export function resolveLimits(given: Partial<Limits> = {}): Limits {
+  const limits: Record<string, number | false> = { ...DEFAULT_LIMITS }
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined) continue
+    if (!Object.hasOwn(DEFAULT_LIMITS, name)) {
+      const known = Object.keys(DEFAULT_LIMITS).join(', ')
+      throw new MisuseError('invalid-option', `There is no limit ${quote(name)}. The limits are ${known}.`)
+    }
+    const maySwitchOff = name === 'heartbeatMs'
+    if (!(maySwitchOff && value === false) && !isLimit(value)) {
+      const allowed = `a whole number from 1 to ${MOST}${maySwitchOff ? ', or false' : ''}`
+      throw new MisuseError('invalid-option', `limits.${name} is ${quote(value)}: it must be ${allowed}.`)
+    }
+    limits[name] = value
+  }
+  return Object.freeze(limits) as unknown as Limits
+}
+
+function isLimit(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= MOST
+}

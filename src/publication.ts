@@ -1,0 +1,62 @@
+import type { WireFormat } from './wire/wire-format.ts'
+
+/**
+ * A message on its way to connections: encoded at most once per wire format, however many connections get it.
+ *
+ * The JSON text is the message. Handlers get objects parsed from it, each its own, so that none can change what others see.
+ */
+export class Publication {
+  /** `null` for a message to one connection. */
+  readonly group: string | null
+  /** JSON text of an object with a string `type`, on one line. */
+  readonly json: string
+  /** The position after this publication, or `null` where the group keeps no history. */
+  readonly cursor: string | null
+  #envelope: string | null = null
+  #type: string | null = null
+  // Two short arrays rather than a Map: a hub uses a handful of formats, and one publication rarely more than two.
+  readonly #formats: WireFormat[] = []
+  readonly #frames: Buffer[] = []
+
+  constructor(group: string | null, json: string, cursor: string | null) {
+    this.group = group
+    this.json = LINE_BREAK.test(json) ? json.replace(LINE_BREAKS, ' ') : json
+    this.cursor = cursor
+  }
+
+  get type(): string {
+    this.#type ??= String((JSON.parse(this.json) as { type: unknown }).type)
+    return this.#type
+  }
+
+  /** The message inside its envelope, as JSON text. */
+  get envelope(): string {
+    if (this.#envelope === null) {
+      const group = this.group === null ? '' : `"group":${JSON.stringify(this.group)},`
+      const cursor = this.cursor === null ? '' : `"cursor":${JSON.stringify(this.cursor)},`
+      this.#envelope = `{${group}${cursor}"message":${this.json}}`
+    }
+    return this.#envelope
+  }
+
+  /** A copy of the message for one handler. */
+  message(): { type: string } {
+    return JSON.parse(this.json) as { type: string }
+  }
+
+  /** The bytes in a wire format; made at the first call. */
+  frame(format: WireFormat): Buffer {
+    const known = this.#formats.indexOf(format)
+    const made = known === -1 ? undefined : this.#frames[known]
+    if (made !== undefined) return made
+    const frame = format.frame(this)
+    this.#formats.push(format)
+    this.#frames.push(frame)
+    return frame
+  }
+}
+
+// A line break in a JSON text is white space between tokens (inside strings it is escaped), but it would end a line of
+// ndjson and a field of SSE. `JSON.stringify` writes none; another program's JSON may.
+const LINE_BREAK = /[\r\n]/
+const LINE_BREAKS = /[\r\n]+/g

@@ -1,0 +1,53 @@
+/** WebSocket framing (RFC 6455): complete frames, so that one `socket.write` of shared bytes reaches every client. */
+import type { Publication } from '../publication.ts'
+import type { Control, WireFormat } from './wire-format.ts'
+
+/** The subprotocol whose frames are envelopes. */
+export const ENVELOPE_PROTOCOL = 'groupcast.v1'
+
+const FIN_TEXT = 0x81
+const FIN_PING = 0x89
+
+/** A ping without payload. Every conforming client answers it by itself (RFC 6455 section 5.5.3). */
+export const PING_FRAME: Buffer = Buffer.from([FIN_PING, 0])
+
+/** One unmasked text frame, as servers send them (RFC 6455 section 5.2). */
+export function encodeTextFrame(text: string): Buffer {
+  const length = Buffer.byteLength(text)
+  const header = length < 126 ? 2 : length < 65_536 ? 4 : 10
+  const frame = Buffer.allocUnsafe(header + length)
+  frame[0] = FIN_TEXT
+  if (header === 2) {
+    frame[1] = length
+  } else if (header === 4) {
+    frame[1] = 126
+    frame.writeUInt16BE(length, 2)
+  } else {
+    frame[1] = 127
+    frame.writeUInt32BE(0, 2)
+    frame.writeUInt32BE(length, 6)
+  }
+  frame.write(text, header)
+  return frame
+}
+
+/** Each message as its own JSON text: what a plain `new WebSocket(url)` gets. Of the control objects only `reset` is shown. */
+export const websocketPlain: WireFormat = {
+  name: 'websocket',
+  transport: 'websocket',
+  envelope: false,
+  frame: (publication: Publication) => encodeTextFrame(publication.json),
+  control(control: Control) {
+    if (!('reset' in control)) return null
+    return encodeTextFrame(JSON.stringify({ type: 'groupcast.reset', ...control.reset }))
+  },
+}
+
+/** Envelopes: subprotocol `groupcast.v1`. The close code and reason travel in the close frame. */
+export const websocketEnvelope: WireFormat = {
+  name: 'websocket+envelope',
+  transport: 'websocket',
+  envelope: true,
+  frame: (publication: Publication) => encodeTextFrame(publication.envelope),
+  control: (control: Control) => ('close' in control ? null : encodeTextFrame(JSON.stringify(control))),
+}
