@@ -89,3 +89,15 @@ function issuesText(issues: readonly StandardSchemaV1.Issue[]): string {
   })
   return texts.join('; ')
 }
+
+/** @throws {MisuseError} `invalid-option` unless every entry is a Standard Schema */
+export function assertSchemas(schemas: Readonly<Record<string, unknown>> | undefined): void {
+  for (const [type, schema] of Object.entries(schemas ?? {})) {
+    const standard = (schema as { '~standard'?: { validate?: unknown } } | null)?.['~standard']
+    if (typeof standard?.validate === 'function') continue
+    throw new MisuseError(
+      'invalid-option',
+      `messages[${quote(type)}] must be a Standard Schema (zod, valibot, arktype, …).`,
+    )
+  }
+}

@@ -68,3 +68,13 @@ export function resolveLimits(given: Partial<Limits> = {}): Limits {
 function isLimit(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= MOST
 }
+
+/** @throws {MisuseError} `invalid-option` for an option that does not exist: a misspelt limit must not be a missing one */
+export function assertKnownOptions(where: string, options: object, known: readonly string[]): void {
+  const unknown = Object.keys(options).find((name) => !known.includes(name))
+  if (unknown === undefined) return
+  throw new MisuseError(
+    'invalid-option',
+    `${where} has no option ${quote(unknown)}. The options are ${known.join(', ')}.`,
+  )
+}

@@ -8,8 +8,10 @@ export type PathParams<Path extends string> = string extends Path
   ? Readonly<Record<string, string>>
   : { readonly [Name in ParamNames<Path>]: string }
 
-type ParamNames<Path extends string> = Path extends `${string}:${infer Rest}`
-  ? NameAtStart<Rest> | ParamNames<Rest>
+type ParamNames<Path extends string> = NamesAfter<':', Path> | NamesAfter<'*', Path>
+
+type NamesAfter<Mark extends string, Path extends string> = Path extends `${string}${Mark}${infer Rest}`
+  ? NameAtStart<Rest> | NamesAfter<Mark, Rest>
   : never
 
 type NameAtStart<Text extends string, Name extends string = ''> = Text extends `${infer Char}${infer Rest}`

@@ -93,6 +93,9 @@ export interface ChannelLayer {
   close(): Promise<void>
 }
 
+/** What channels hold unless configured (obligations 7 and 8); as in Django Channels. */
+export const CHANNEL_DEFAULTS = Object.freeze({ capacity: 100, expiryMs: 60_000 })
+
 /** What a driver can do beyond the required. A missing one fails cleanly rather than silently. */
 export interface LayerCapabilities {
   /** Keeps history and can replay it. */

@@ -7,9 +7,9 @@
  *  1. Every request and upgrade is shown to `gate.plan` first. `pass` belongs to somebody else's application: the back end
  *     leaves it as if it had never been there. Whatever the gate answers, nobody else sees.
  *  2. For `stream` and `websocket` it picks the wire format, calls `gate.admit`, waits for `decision`, and only then answers:
- *     admitted, it starts the response and calls `opened(link)` at once; denied, it tells the client as
+ *     admitted, it starts the response and calls `owner.opened(link)` at once; denied, it tells the client as
  *     `docs/protocol.md` says for the transport.
- *  3. The link's events are called while the client lives: `received` for each text in order, `drained` when a link that was
+ *  3. The owner's methods are called while the client lives: `received` for each text in order, `drained` when a link that was
  *     not writable has become so, `alive` for any sign of life, `closed` exactly once, at the end, also when the client leaves
  *     before the decision.
  *  4. Texts longer than `limits.maxMessageBytes`, binary frames and malformed frames never reach `received`: the link closes with the
@@ -45,8 +45,10 @@ export interface Link {
   readonly bufferedBytes: number
   /** Writes a batch. Never called after `close`. */
   write(batch: Batch): void
-  /** Sends whatever keeps this transport awake, and asks for a sign of life where it can. */
-  heartbeat(): void
+  /** Whether a living client answers a heartbeat, so that silence means death. */
+  readonly answersHeartbeats: boolean
+  /** Sends whatever keeps this transport awake, unless the link is not writable. Returns whether it was sent. */
+  heartbeat(): boolean
   /** Ends the connection after what was written, and by force when the client does not follow. */
   close(code: number, reason: string): void
   /** Ends it now. */
@@ -56,20 +58,25 @@ export interface Link {
   resume(): void
 }
 
-/** What a link tells the hub; obligation 3. */
-export interface LinkEvents {
+/** The hub's end of a link: what the back end tells it; obligation 3. */
+export interface LinkOwner {
+  /** The response has started; the hub may write from now on. */
+  opened(link: Link): void
+  /** A complete text from the client. */
   received(text: string): void
+  /** The link can be written to again. */
   drained(): void
+  /** The client answered a heartbeat, or sent anything else. */
   alive(): void
+  /** The client is gone. */
   closed(code: number, reason: string): void
 }
 
 /** A client at the door. */
-export interface Admission extends LinkEvents {
+export interface Admission {
   /** `null`: let in. Never rejects. */
   readonly decision: Promise<Denial | null>
-  /** The response has started; the hub may write from now on. */
-  opened(link: Link): void
+  readonly owner: LinkOwner
 }
 
 /** Why a client is not let in, in the terms of each transport. */

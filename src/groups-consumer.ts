@@ -1,0 +1,73 @@
+/** The ready-made consumer: groups come from the query, what clients may do comes from rules by group name. */
+import { MisuseError, Refusal } from './errors.ts'
+import { Glob } from './glob.ts'
+import type { Connection, Consumer, GroupAction } from './hub/consumer.ts'
+import { assertGroupName, quote } from './names.ts'
+
+/** Who may do something: `anyone` who may connect, or `nobody`. */
+export type Who = 'anyone' | 'nobody'
+
+/** What clients may do to the groups whose name matches. */
+export interface GroupRule {
+  /** A group name in which `*` stands for any run of characters: `chat.*`. */
+  readonly match: string
+  /** Who may join: `anyone` unless given. */
+  readonly join?: Who
+  /** Who may publish from a connection (the HTTP API is not concerned): `nobody` unless given. */
+  readonly send?: Who
+}
+
+export interface GroupsConsumerOptions {
+  /** The first that matches a group's name decides. Groups that none matches may be joined and not published to. */
+  readonly rules?: readonly GroupRule[]
+  /** Groups that every connection joins, whatever its query. */
+  readonly groups?: readonly string[]
+  /** The query parameter that names a group; it may stand there several times. `group` unless given. */
+  readonly parameter?: string
+}
+
+const WHO: readonly unknown[] = ['anyone', 'nobody']
+
+/**
+ * A consumer for `/events?group=a&group=b`: puts each client into the groups of its query and, where the rules allow it, lets it
+ * join others and publish by command. The standalone server mounts it at `/events`.
+ *
+ * @example
+ * hub.consumer('/events', groupsConsumer({ rules: [{ match: 'chat.*', send: 'anyone' }, { match: '*', join: 'nobody' }] }))
+ *
+ * @throws {MisuseError} `invalid-option`, `invalid-name`
+ */
+export function groupsConsumer<M = object>(options: GroupsConsumerOptions = {}): Consumer<M> {
+  const { groups = [], parameter = 'group' } = options
+  const mayDo = compileRules(options.rules ?? [])
+  for (const group of groups) assertGroupName(group)
+  return {
+    async connect(connection: Connection<M>) {
+      const wanted = new Set(connection.query.getAll(parameter))
+      // All or none: a client that is refused one group must not think that it gets the others.
+      for (const group of wanted) {
+        if (!mayDo('join', group))
+          throw new Refusal('forbidden', `The group ${quote(group)} cannot be joined.`)
+      }
+      for (const group of new Set([...groups, ...wanted])) await connection.join(group)
+    },
+    authorize: (_connection, action, group) => mayDo(action, group),
+  }
+}
+
+function compileRules(rules: readonly GroupRule[]): (action: GroupAction, group: string) => boolean {
+  const compiled = rules.map(({ match, join = 'anyone', send = 'nobody' }) => {
+    if (!WHO.includes(join) || !WHO.includes(send)) {
+      const given = `join: ${quote(join)}, send: ${quote(send)}`
+      throw new MisuseError(
+        'invalid-option',
+        `The rule for ${quote(match)} has ${given}: use "anyone" or "nobody".`,
+      )
+    }
+    return { glob: new Glob(match), join, send }
+  })
+  return (action, group) => {
+    const rule = compiled.find(({ glob }) => glob.matches(group)) ?? { join: 'anyone', send: 'nobody' }
+    return rule[action] === 'anyone'
+  }
+}

@@ -1,0 +1,81 @@
+import { Refusal } from '../errors.ts'
+import { parseJson } from '../json.ts'
+import { messageProblem } from '../message.ts'
+import { badName, isGroupName, quote } from '../names.ts'
+
+/** What a client says, checked in form: `docs/protocol.md` lists the commands. */
+export type ClientFrame =
+  | { readonly kind: 'send'; readonly message: { readonly type: string }; readonly reply: ReplyId }
+  | { readonly kind: 'join' | 'leave'; readonly group: string; readonly reply: ReplyId }
+  | {
+      readonly kind: 'publish'
+      readonly group: string
+      readonly message: { readonly type: string }
+      readonly reply: ReplyId
+    }
+
+/** What a client asks to be answered with; `null` asks for no answer. */
+export type ReplyId = number | string | null
+
+/** Which forms a client may use: `message` is the message itself, `command` an envelope such as `{"join":"a"}`. */
+export type FrameForms = 'message' | 'command' | 'both'
+
+/**
+ * @throws {Refusal} or {GroupcastError} `invalid-json`, `json-too-deep`, `invalid-message`, `invalid-name`
+ */
+export function parseClientFrame(text: string, forms: FrameForms, maxDepth: number): ClientFrame {
+  const value = parseJson(text, maxDepth)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw invalid(`Send a JSON object; this is ${quote(value)}.`)
+  }
+  if (forms === 'message' || (forms === 'both' && Object.hasOwn(value, 'type'))) {
+    return { kind: 'send', message: checkedMessage(value), reply: null }
+  }
+  return parseCommand(value as Record<string, unknown>)
+}
+
+const COMMANDS: readonly ClientFrame['kind'][] = ['join', 'leave', 'send', 'publish']
+
+function parseCommand(value: Record<string, unknown>): ClientFrame {
+  const kinds = COMMANDS.filter((kind) => Object.hasOwn(value, kind))
+  const [kind] = kinds
+  if (kind === undefined || kinds.length > 1) {
+    throw invalid(`Send an object with exactly one of ${COMMANDS.join(', ')}; this is ${quote(value)}.`)
+  }
+  const reply = replyId(value.reply)
+  const body = value[kind]
+  switch (kind) {
+    case 'join':
+    case 'leave':
+      return { kind, group: checkedGroup(body), reply }
+    case 'send':
+      return { kind, message: checkedMessage(body), reply }
+    case 'publish': {
+      const { group, message } = (body ?? {}) as { group?: unknown; message?: unknown }
+      return { kind, group: checkedGroup(group), message: checkedMessage(message), reply }
+    }
+    default:
+      return kind satisfies never
+  }
+}
+
+function replyId(value: unknown): ReplyId {
+  if (value === undefined || value === null) return null
+  if (typeof value === 'number' || (typeof value === 'string' && value.length <= 64)) return value
+  throw invalid(`A reply id is a number or a string of at most 64 characters; this is ${quote(value)}.`)
+}
+
+function checkedGroup(value: unknown): string {
+  if (!isGroupName(value)) throw new Refusal('invalid-name', badName('group', value))
+  return value
+}
+
+function checkedMessage(value: unknown): { readonly type: string } {
+  const problem = messageProblem(value)
+  if (problem !== null) throw invalid(problem)
+  return value as { readonly type: string }
+}
+
+function invalid(text: string): Refusal {
+  return new Refusal('invalid-message', text)
+}

@@ -1,0 +1,57 @@
+import { Refusal } from '../errors.ts'
+import type { ClientFrame } from './client-frame.ts'
+import type { ConnectionHost } from './connection-host.ts'
+import type { GroupAction } from './consumer.ts'
+import type { LiveConnection } from './live-connection.ts'
+
+type Command = (connection: LiveConnection, frame: never, host: ConnectionHost) => Promise<unknown>
+
+type FrameOf<Kind extends ClientFrame['kind']> = Extract<ClientFrame, { kind: Kind }>
+
+/** What each command of a client does; what it resolves to is the `result` of the reply. */
+const COMMANDS = {
+  async send(connection, { message }: FrameOf<'send'>, host) {
+    const { consumer } = connection.route
+    if (consumer.receive === undefined) {
+      throw new Refusal('not-supported', 'The consumer at this URL takes no messages.')
+    }
+    const checked = host.messages.isOn ? await host.messages.parse(message) : message
+    return consumer.receive(connection, checked)
+  },
+  async join(connection, { group }: FrameOf<'join' | 'leave'>) {
+    await authorize(connection, 'join', group)
+    await connection.join(group)
+    return { group }
+  },
+  async leave(connection, { group }: FrameOf<'join' | 'leave'>) {
+    await connection.leave(group)
+    return { group }
+  },
+  async publish(connection, { group, message }: FrameOf<'publish'>, host) {
+    await authorize(connection, 'send', group)
+    return host.groupSend(group, message)
+  },
+} satisfies Record<ClientFrame['kind'], Command>
+
+/**
+ * Does what a client asked for.
+ *
+ * @throws {Refusal} where the consumer does not allow it; whatever the consumer's hook throws
+ */
+export function perform(
+  connection: LiveConnection,
+  frame: ClientFrame,
+  host: ConnectionHost,
+): Promise<unknown> {
+  // The table's types pair each kind with its frame; TypeScript cannot follow a pair through a lookup.
+  return (COMMANDS[frame.kind] as Command)(connection, frame as never, host)
+}
+
+async function authorize(connection: LiveConnection, action: GroupAction, group: string): Promise<void> {
+  const { consumer } = connection.route
+  if (consumer.authorize === undefined) {
+    const what = action === 'join' ? 'join groups' : 'publish'
+    throw new Refusal('not-supported', `The consumer at this URL lets no client ${what}.`)
+  }
+  if ((await consumer.authorize(connection, action, group)) !== true) throw new Refusal('forbidden')
+}

@@ -1,0 +1,43 @@
+import type { Clock } from '../clock.ts'
+import type { ChannelLayer } from '../layers/layer.ts'
+import type { MessageCheck } from '../message.ts'
+import type { Limits } from '../options.ts'
+import type { Groups } from './groups.ts'
+import type { Sent } from './hub-api.ts'
+import type { LiveConnection } from './live-connection.ts'
+import type { Turn } from './turn.ts'
+
+/** What a connection needs of its hub. One object for all connections. */
+export interface ConnectionHost {
+  readonly nodeId: string
+  readonly limits: Limits
+  /** A batch that passes this is written at once, whatever else the turn brings. */
+  readonly earlyFlushBytes: number
+  readonly layer: ChannelLayer
+  readonly messages: MessageCheck
+  readonly groups: Groups
+  readonly turn: Turn
+  readonly clock: Clock
+  readonly counters: Counters
+  groupSend(group: string, message: { readonly type: string }): Promise<Sent>
+  /** The connection is live. */
+  opened(connection: LiveConnection): void
+  /** It is gone; its hooks may still run. */
+  closed(connection: LiveConnection): void
+  /** Its `disconnect` has run: nothing will come of it any more. */
+  finished(connection: LiveConnection): void
+  /** A failure that nobody awaits. */
+  report(error: unknown, where: string, connection?: LiveConnection): void
+}
+
+/** See `HubStats`, which is a copy of these. */
+export class Counters {
+  opened = 0
+  denied = 0
+  received = 0
+  publications = 0
+  deliveries = 0
+  slowConsumers = 0
+  dead = 0
+  errors = 0
+}

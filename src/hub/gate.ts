@@ -1,0 +1,172 @@
+import { ERRORS, type ErrorCode, GroupcastError } from '../errors.ts'
+import type { Limits } from '../options.ts'
+import { accessHeaders, originVerdict, preflightHeaders } from '../origin.ts'
+import type {
+  Admission,
+  ConnectionRequest,
+  Gate,
+  HttpAnswer,
+  LinkOwner,
+  Plan,
+  StreamPlan,
+  UplinkPlan,
+  WebSocketPlan,
+} from '../transports/backend.ts'
+import { ENVELOPE_PROTOCOL } from '../wire/websocket.ts'
+import type { WireFormat } from '../wire/wire-format.ts'
+import { type ClientFrame, parseClientFrame } from './client-frame.ts'
+import { denialOf, type LiveConnection } from './live-connection.ts'
+import { isWebSocketUpgrade, negotiate } from './negotiate.ts'
+import type { RouteMatch, Router } from './router.ts'
+
+/** The header that names the connection for which a message is posted. */
+const CONNECTION_HEADER = 'Groupcast-Connection'
+
+const METHODS = 'GET, POST, OPTIONS'
+const CORS = { methods: METHODS, headers: `Content-Type, Last-Event-ID, ${CONNECTION_HEADER}` }
+
+/** What the gate needs of the hub behind it. */
+export interface GateHost {
+  readonly limits: Limits
+  readonly router: Router
+  readonly allowedOrigins: readonly string[]
+  readonly isDraining: boolean
+  /** A new connection, not yet asked in. */
+  connect(match: RouteMatch, request: ConnectionRequest, format: WireFormat): LiveConnection
+  /** The connection that a client names, for a message it posted. */
+  find(connectionId: string): LiveConnection | 'elsewhere' | null
+  /** Sends a posted message to the node where its connection lives. */
+  forward(connectionId: string, body: string): Promise<void>
+  report(error: unknown, where: string): void
+}
+
+/** The one door for all server back ends: what a request is, who may come in, and what those hear who may not. */
+export class HubGate implements Gate {
+  readonly #host: GateHost
+
+  constructor(host: GateHost) {
+    this.#host = host
+  }
+
+  get limits(): Limits {
+    return this.#host.limits
+  }
+
+  plan(request: ConnectionRequest): Plan {
+    const route = this.#host.router.match(request.path)
+    if (route === null) return { kind: 'pass' }
+    const { allowedOrigins } = this.#host
+    const origin = request.header('origin')
+    const verdict = originVerdict(
+      { origin, host: request.header('host'), encrypted: request.encrypted },
+      allowedOrigins,
+    )
+    if (verdict === 'refused') return this.#answer('origin-not-allowed', { Vary: 'Origin' })
+    const headers = accessHeaders(origin, verdict, allowedOrigins)
+    switch (request.method) {
+      case 'GET':
+        return this.#planOpening(request, route, headers)
+      case 'POST':
+        return this.#planUplink(request, headers)
+      case 'OPTIONS':
+        return {
+          kind: 'answer',
+          answer: {
+            status: 204,
+            headers: { ...headers, ...preflightHeaders(CORS), Allow: METHODS },
+            body: '',
+          },
+        }
+      default:
+        return this.#answer('method-not-allowed', { ...headers, Allow: METHODS })
+    }
+  }
+
+  admit(plan: StreamPlan | WebSocketPlan, format: WireFormat): Admission {
+    if (this.#host.isDraining) return { decision: Promise.resolve(denialOf('restarting')), owner: NOBODY }
+    const connection = this.#host.connect(plan.route as RouteMatch, plan.request, format)
+    return { decision: connection.admit(), owner: connection }
+  }
+
+  async uplink({ connectionId, headers }: UplinkPlan, body: string): Promise<HttpAnswer> {
+    try {
+      const frame = parseClientFrame(body, 'both', this.limits.maxJsonDepth)
+      await this.#deliver(connectionId, frame, body)
+      return { status: 202, headers: { ...headers, 'Content-Type': 'application/json' }, body: '{}' }
+    } catch (error) {
+      if (error instanceof GroupcastError) return this.#uplinkProblem(error, headers)
+      this.#host.report(error, 'uplink')
+      return this.problem('internal-error', headers)
+    }
+  }
+
+  problem(code: ErrorCode, headers: Readonly<Record<string, string>> = {}, detail?: string): HttpAnswer {
+    const { httpStatus: status, message: title } = ERRORS[code]
+    return {
+      status,
+      headers: { ...headers, 'Content-Type': 'application/problem+json', 'Cache-Control': 'no-store' },
+      body: JSON.stringify({
+        type: 'about:blank',
+        title,
+        status,
+        ...(detail !== undefined && { detail }),
+        code,
+      }),
+    }
+  }
+
+  report(error: unknown, where: string): void {
+    this.#host.report(error, where)
+  }
+
+  #planOpening(
+    request: ConnectionRequest,
+    route: RouteMatch,
+    headers: Readonly<Record<string, string>>,
+  ): Plan {
+    const wish = negotiate(request)
+    if (wish === null) return this.#answer('not-acceptable', headers)
+    const { transport, envelope } = wish
+    if (transport === 'websocket') {
+      const protocol = envelope ? ENVELOPE_PROTOCOL : null
+      return { kind: 'websocket', transport, envelope, protocol, route, request }
+    }
+    return { kind: 'stream', transport, envelope, route, request, headers }
+  }
+
+  #planUplink(request: ConnectionRequest, headers: Readonly<Record<string, string>>): Plan {
+    if (isWebSocketUpgrade(request)) return this.#answer('method-not-allowed', { ...headers, Allow: METHODS })
+    const connectionId = request.header(CONNECTION_HEADER)
+    if (connectionId === undefined || connectionId === '') {
+      const detail = `A message is posted with the header ${CONNECTION_HEADER}: the id that the open event carries.`
+      return { kind: 'answer', answer: this.problem('bad-request', headers, detail) }
+    }
+    return { kind: 'uplink', connectionId, maxBytes: this.limits.maxMessageBytes, headers }
+  }
+
+  async #deliver(connectionId: string, frame: ClientFrame, body: string): Promise<void> {
+    const connection = this.#host.find(connectionId)
+    if (connection === null) throw new GroupcastError('unknown-connection')
+    if (connection === 'elsewhere') return this.#host.forward(connectionId, body)
+    if (!connection.receivePosted(frame)) throw new GroupcastError('too-many-messages')
+  }
+
+  #uplinkProblem(error: GroupcastError, headers: Readonly<Record<string, string>>): HttpAnswer {
+    const retry = ERRORS[error.code].comeBack ? { 'Retry-After': '1' } : {}
+    const detail = ERRORS[error.code].audience === 'client' ? error.message : undefined
+    return this.problem(error.code, { ...headers, ...retry }, detail)
+  }
+
+  #answer(code: ErrorCode, headers: Readonly<Record<string, string>>): Plan {
+    return { kind: 'answer', answer: this.problem(code, headers) }
+  }
+}
+
+/** Behind a door that stays shut there is nobody to tell. */
+const NOBODY: LinkOwner = Object.freeze({
+  opened: (link) => link.terminate(),
+  received() {},
+  drained() {},
+  alive() {},
+  closed() {},
+} satisfies LinkOwner)

@@ -1,0 +1,80 @@
+import type { Clock } from '../clock.ts'
+import type { Link } from '../transports/backend.ts'
+
+/** A connection as the heartbeats see it. */
+export interface Beating {
+  readonly link: Link | null
+  /** Set by any sign of life, cleared when a heartbeat is sent. */
+  isAlive: boolean
+  /** It answered nothing for `deadAfterMs`. */
+  died(): void
+}
+
+/** Heartbeats are spread over this many slots, so that a hundred thousand connections are not pinged in one turn. */
+const SLOTS = 25
+
+/** Heartbeats of all connections, from one timer. */
+export class Heartbeats {
+  readonly #slots: Set<Beating>[] = Array.from({ length: SLOTS }, () => new Set<Beating>())
+  readonly #slotOf = new Map<Beating, Set<Beating>>()
+  readonly #deadAfterMs: number
+  readonly #clock: Clock
+  readonly #stop: () => void
+  /** Who was asked and when, oldest first. */
+  #asked: { readonly at: number; readonly connections: Beating[] }[] = []
+  #next = 0
+
+  /** @param heartbeatMs `false`: no heartbeats, no timer */
+  constructor(heartbeatMs: number | false, deadAfterMs: number, clock: Clock) {
+    this.#deadAfterMs = deadAfterMs
+    this.#clock = clock
+    this.#stop = heartbeatMs === false ? () => {} : clock.every(heartbeatMs / SLOTS, () => this.#tick())
+  }
+
+  /** Connections that get heartbeats. */
+  get size(): number {
+    return this.#slotOf.size
+  }
+
+  add(connection: Beating): void {
+    // The slot that has just been served: the first heartbeat comes after a whole interval.
+    const slot = this.#slots[(this.#next + SLOTS - 1) % SLOTS] as Set<Beating>
+    slot.add(connection)
+    this.#slotOf.set(connection, slot)
+  }
+
+  remove(connection: Beating): void {
+    this.#slotOf.get(connection)?.delete(connection)
+    this.#slotOf.delete(connection)
+  }
+
+  close(): void {
+    this.#stop()
+    this.#asked = []
+  }
+
+  #tick(): void {
+    this.#bury()
+    const slot = this.#slots[this.#next] as Set<Beating>
+    this.#next = (this.#next + 1) % SLOTS
+    const asked: Beating[] = []
+    for (const connection of slot) {
+      const { link } = connection
+      if (link === null) continue
+      // A congested link is not asked: its client may be alive and slow, and its backlog is bounded.
+      if (!link.heartbeat() || !link.answersHeartbeats) continue
+      connection.isAlive = false
+      asked.push(connection)
+    }
+    if (asked.length > 0) this.#asked.push({ at: this.#clock.now(), connections: asked })
+  }
+
+  #bury(): void {
+    const due = this.#clock.now() - this.#deadAfterMs
+    while (this.#asked[0] !== undefined && this.#asked[0].at <= due) {
+      for (const connection of this.#asked.shift()?.connections ?? []) {
+        if (!connection.isAlive && this.#slotOf.has(connection)) connection.died()
+      }
+    }
+  }
+}

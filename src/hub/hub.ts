@@ -1,0 +1,169 @@
+import { nanoid } from 'nanoid'
+import { systemClock } from '../clock.ts'
+import { GroupcastError } from '../errors.ts'
+import { type AnyMessages, assertMessage, MessageCheck, type MessageOf } from '../message.ts'
+import { assertChannelName, assertGroupName } from '../names.ts'
+import { type Limits, resolveLimits } from '../options.ts'
+import { assertOrigins } from '../origin.ts'
+import type { Attachment, ServerBackend } from '../transports/backend.ts'
+import { ChannelReader } from './channel-reader.ts'
+import { assertClose } from './close-code.ts'
+import type { Consumer, PathParams } from './consumer.ts'
+import { HubCore } from './core.ts'
+import { HubGate } from './gate.ts'
+import type { ErrorContext, GroupInfo, Hub, HubParts, HubStats, HubStatus, Sent } from './hub-api.ts'
+import type { AnyConsumer } from './router.ts'
+
+/** How long `close` waits unless told otherwise. */
+const DEFAULT_DEADLINE_MS = 10_000
+
+/** The public face of a hub: checks what it is given and passes it on. {@link Hub} documents each method. */
+export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
+  readonly #core: HubCore
+  readonly #gate: HubGate
+  readonly #backend: ServerBackend<Server>
+  readonly #attachments = new Set<Attachment>()
+  readonly #closed = new AbortController()
+  #closing: Promise<void> | null = null
+
+  constructor(parts: HubParts<AnyMessages, Server>) {
+    const allowedOrigins = [...(parts.allowedOrigins ?? [])]
+    assertOrigins(allowedOrigins)
+    this.#core = new HubCore({
+      layer: parts.layer,
+      limits: resolveLimits(parts.limits),
+      messages: new MessageCheck(parts.messages),
+      allowedOrigins,
+      clock: parts.clock ?? systemClock,
+      onError: parts.onError ?? logError,
+    })
+    this.#gate = new HubGate(this.#core)
+    this.#backend = parts.backend
+  }
+
+  get nodeId(): string {
+    return this.#core.nodeId
+  }
+
+  get limits(): Limits {
+    return this.#core.limits
+  }
+
+  get status(): HubStatus {
+    const layer = this.#core.sink.layerStatus
+    const draining = this.#core.isDraining
+    return { ready: layer.state === 'ready' && !draining, draining, layer }
+  }
+
+  get stats(): HubStats {
+    const { connections, groups, counters } = this.#core
+    return { connections: connections.open, groups: groups.size, ...counters }
+  }
+
+  consumer<Path extends string>(path: Path, consumer: Consumer<AnyMessages, PathParams<Path>>): void {
+    // The router gives each consumer the parameters of its own path: TypeScript forgets which.
+    this.#core.router.add(path, consumer as AnyConsumer)
+  }
+
+  attach(server: Server): Attachment {
+    this.#assertOpen()
+    const attachment = this.#backend.attach(server, this.#gate)
+    this.#attachments.add(attachment)
+    return {
+      detach: () => {
+        if (this.#attachments.delete(attachment)) attachment.detach()
+      },
+    }
+  }
+
+  async groupSend(group: string, message: MessageOf<AnyMessages>): Promise<Sent> {
+    assertGroupName(group)
+    assertMessage(message)
+    this.#assertOpen()
+    return this.#core.groupSend(group, message)
+  }
+
+  async groupAdd(group: string, channel: string): Promise<void> {
+    assertGroupName(group)
+    assertChannelName(channel)
+    this.#assertOpen()
+    const { sink, groups } = this.#core
+    if (sink.isElsewhere(channel)) return this.#core.sendTo(channel, { type: 'groupcast.join', group })
+    return sink.connectionOf(channel)?.join(group) ?? groups.addChannel(group, channel)
+  }
+
+  async groupDiscard(group: string, channel: string): Promise<void> {
+    assertGroupName(group)
+    assertChannelName(channel)
+    this.#assertOpen()
+    const { sink, groups } = this.#core
+    if (sink.isElsewhere(channel)) return this.#core.sendTo(channel, { type: 'groupcast.leave', group })
+    return sink.connectionOf(channel)?.leave(group) ?? groups.discardChannel(group, channel)
+  }
+
+  async send(channel: string, message: MessageOf<AnyMessages>): Promise<void> {
+    assertChannelName(channel)
+    assertMessage(message)
+    this.#assertOpen()
+    return this.#core.send(channel, message)
+  }
+
+  receive(
+    channel: string,
+    options: { readonly signal?: AbortSignal } = {},
+  ): ChannelReader<MessageOf<AnyMessages>> {
+    assertChannelName(channel)
+    this.#assertOpen()
+    const { signal } = options
+    const signals = signal === undefined ? [this.#closed.signal] : [this.#closed.signal, signal]
+    return new ChannelReader((until) => this.#core.sink.pull(channel, until), signals)
+  }
+
+  newChannel(): string {
+    return this.#core.sink.newChannel(nanoid())
+  }
+
+  groups(): GroupInfo[] {
+    return this.#core.groups.list()
+  }
+
+  group(name: string): GroupInfo {
+    assertGroupName(name)
+    return this.#core.groups.get(name)?.info() ?? { name, connections: { websocket: 0, sse: 0, ndjson: 0 } }
+  }
+
+  async closeConnection(id: string, code = 1000, reason = ''): Promise<'closed' | 'forwarded'> {
+    assertClose(code, reason)
+    this.#assertOpen()
+    const connection = this.#core.find(id)
+    if (connection === null) throw new GroupcastError('unknown-connection')
+    if (connection === 'elsewhere') {
+      await this.#core.tell(id, { type: 'groupcast.close', code, reason })
+      return 'forwarded'
+    }
+    connection.close(code, reason)
+    return 'closed'
+  }
+
+  close({ deadlineMs = DEFAULT_DEADLINE_MS }: { readonly deadlineMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(deadlineMs)
+    return this.#closing
+  }
+
+  async #close(deadlineMs: number): Promise<void> {
+    const drained = this.#core.drain(deadlineMs)
+    // Readers end at once: what they have not read stays in the channel for others.
+    this.#closed.abort()
+    await drained
+    for (const attachment of this.#attachments) attachment.detach()
+    this.#attachments.clear()
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== null) throw new GroupcastError('hub-closed')
+  }
+}
+
+function logError(error: unknown, { where, connection }: ErrorContext): void {
+  console.error(`groupcast: ${where}${connection === undefined ? '' : ` (connection ${connection})`}:`, error)
+}

@@ -1,0 +1,57 @@
+type Task = () => unknown
+
+/**
+ * The tasks of one connection, run one after another. Every hook of the application is called through here: it handles what a hook
+ * throws and what it rejects with, so no promise floats and no failure passes unseen.
+ */
+export class Inbox {
+  readonly #onFailure: (error: unknown) => void
+  readonly #onProgress: () => void
+  #tasks: Task[] = []
+  #isRunning = false
+
+  /**
+   * @param onFailure gets what a task threw or rejected with; must not throw
+   * @param onProgress runs after each task
+   */
+  constructor(onFailure: (error: unknown) => void, onProgress: () => void) {
+    this.#onFailure = onFailure
+    this.#onProgress = onProgress
+  }
+
+  /** Tasks that have not started. */
+  get length(): number {
+    return this.#tasks.length
+  }
+
+  /** Runs `task` after all before it, never within this call. */
+  push(task: Task): void {
+    this.#tasks.push(task)
+    if (this.#isRunning) return
+    this.#isRunning = true
+    // A message is delivered to a whole group before the first handler runs: a handler must not see half a delivery.
+    queueMicrotask(() => void this.#run())
+  }
+
+  /** Forgets the tasks that have not started. */
+  clear(): void {
+    this.#tasks = []
+  }
+
+  async #run(): Promise<void> {
+    for (let task = this.#tasks.shift(); task !== undefined; task = this.#tasks.shift()) {
+      try {
+        const result = task()
+        if (result instanceof Promise || isThenable(result)) await result
+      } catch (error) {
+        this.#onFailure(error)
+      }
+      this.#onProgress()
+    }
+    this.#isRunning = false
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}

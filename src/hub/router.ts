@@ -1,0 +1,95 @@
+import { type MatchFunction, match } from 'path-to-regexp'
+import { MisuseError } from '../errors.ts'
+import { quote } from '../names.ts'
+import type { Connection, Consumer } from './consumer.ts'
+
+/** A consumer as the hub calls it, whatever its parameter types. */
+export type AnyConsumer = Consumer<Record<string, Record<string, unknown>>>
+
+type Handler = (connection: Connection, message: { readonly type: string }) => unknown
+
+/** A consumer and the URL pattern that it serves. */
+export interface Route {
+  readonly path: string
+  readonly consumer: AnyConsumer
+  /** Its handlers by message type; a Map, because types come from messages. */
+  readonly handlers: ReadonlyMap<string, Handler>
+}
+
+/** A route that matches a path, with its parameters decoded. */
+export interface RouteMatch {
+  readonly route: Route
+  readonly params: Readonly<Record<string, string>>
+}
+
+/** As matched: a wildcard (`/files/*path`) gives its segments. */
+type Params = Record<string, string | string[]>
+
+/** Finds the consumer of a URL. The first registered that matches wins. */
+export class Router {
+  readonly #routes: { route: Route; match: MatchFunction<Params> }[] = []
+
+  /** @throws {MisuseError} `invalid-option` for a pattern that cannot be parsed or is taken */
+  add(path: string, consumer: AnyConsumer): void {
+    if (typeof path !== 'string' || !path.startsWith('/')) {
+      throw new MisuseError('invalid-option', `A consumer's path starts with "/"; this is ${quote(path)}.`)
+    }
+    if (this.#routes.some(({ route }) => route.path === path)) {
+      throw new MisuseError(
+        'invalid-option',
+        `There is a consumer at ${quote(path)} already: give each path one consumer.`,
+      )
+    }
+    const handlers = new Map<string, Handler>()
+    for (const [type, handler] of Object.entries(consumer.handlers ?? {})) {
+      if (typeof handler !== 'function') {
+        throw new MisuseError(
+          'invalid-option',
+          `The handler of ${quote(type)} at ${quote(path)} is not a function.`,
+        )
+      }
+      handlers.set(type, handler.bind(consumer.handlers) as Handler)
+    }
+    this.#routes.push({ route: { path, consumer, handlers }, match: compile(path) })
+  }
+
+  /** `null`: nobody serves this path, or it cannot be decoded. */
+  match(path: string): RouteMatch | null {
+    for (const { route, match } of this.#routes) {
+      const found = tryMatch(match, path)
+      if (found !== false) return { route, params: joined(found.params) }
+    }
+    return null
+  }
+}
+
+function compile(path: string): MatchFunction<Params> {
+  try {
+    // `trailing`, on by default, makes `/events` serve `/events/` too. Paths are case-sensitive (RFC 3986, section 6.2.2.1).
+    return match<Params>(path, { sensitive: true })
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new MisuseError(
+      'invalid-option',
+      `${quote(path)} is not a URL pattern: ${why}. Write it like "/chat/:room".`,
+    )
+  }
+}
+
+function tryMatch(match: MatchFunction<Params>, path: string) {
+  try {
+    return match(path)
+  } catch (error) {
+    // `%` without two hex digits: no consumer could get that parameter.
+    if (error instanceof URIError) return false
+    throw error
+  }
+}
+
+function joined(params: Params): Readonly<Record<string, string>> {
+  const entries = Object.entries(params).map(([name, value]) => [
+    name,
+    Array.isArray(value) ? value.join('/') : value,
+  ])
+  return Object.freeze(Object.fromEntries(entries) as Record<string, string>)
+}

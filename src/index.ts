@@ -1,0 +1,54 @@
+/** groupcast: WebSocket, Server-Sent Events and HTTP-stream clients in the same groups. */
+export type { Clock } from './clock.ts'
+export { createHub, type HubOptions } from './create-hub.ts'
+export {
+  type Audience,
+  ChannelFullError,
+  ERRORS,
+  type ErrorCode,
+  type ErrorEntry,
+  errorCodeOf,
+  GroupcastError,
+  type HasErrorCode,
+  isComeBackCode,
+  MisuseError,
+  Refusal,
+} from './errors.ts'
+export { type GroupRule, type GroupsConsumerOptions, groupsConsumer, type Who } from './groups-consumer.ts'
+export type { Connection, Consumer, DisconnectInfo, GroupAction, PathParams } from './hub/consumer.ts'
+export type {
+  ErrorContext,
+  GroupInfo,
+  Hub,
+  HubParts,
+  HubStats,
+  HubStatus,
+  Sent,
+} from './hub/hub-api.ts'
+export type {
+  ChannelLayer,
+  LayerCapabilities,
+  LayerPublication,
+  LayerSink,
+  LayerStart,
+  LayerStatus,
+} from './layers/layer.ts'
+export {
+  type MemoryBroker,
+  type MemoryBrokerOptions,
+  type MemoryLayerOptions,
+  memoryBroker,
+  memoryLayer,
+} from './layers/memory.ts'
+export type { AnyMessages, MessageOf, MessageSchemas } from './message.ts'
+export { DEFAULT_LIMITS, type Limits } from './options.ts'
+export type {
+  Attachment,
+  ConnectionRequest,
+  Gate,
+  Link,
+  LinkOwner,
+  ServerBackend,
+} from './transports/backend.ts'
+export { type NodeServer, nodeBackend } from './transports/node/backend.ts'
+export type { Transport, WireFormat } from './wire/wire-format.ts'

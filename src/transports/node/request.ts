@@ -1,0 +1,49 @@
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { ConnectionRequest } from '../backend.ts'
+
+/** A snapshot of a node:http or node:http2 request: keeps the headers, lets go of the request and its socket. */
+export class NodeRequest implements ConnectionRequest {
+  readonly method: string
+  readonly url: string
+  readonly remoteAddress: string
+  readonly encrypted: boolean
+  readonly #headers: IncomingHttpHeaders
+  #query: URLSearchParams | null = null
+
+  constructor(request: IncomingMessage) {
+    this.method = request.method ?? 'GET'
+    this.url = originForm(request.url ?? '/')
+    this.remoteAddress = request.socket.remoteAddress ?? ''
+    this.encrypted = 'encrypted' in request.socket
+    this.#headers = request.headers
+  }
+
+  get path(): string {
+    const end = this.url.indexOf('?')
+    return end === -1 ? this.url : this.url.slice(0, end)
+  }
+
+  get query(): URLSearchParams {
+    const start = this.url.indexOf('?')
+    this.#query ??= new URLSearchParams(start === -1 ? '' : this.url.slice(start + 1))
+    return this.#query
+  }
+
+  header(name: string): string | undefined {
+    const key = name.toLowerCase()
+    // HTTP/2 has `:authority` in place of `Host` (RFC 9113, section 8.3.1).
+    const value = this.#headers[key] ?? (key === 'host' ? this.#headers[':authority'] : undefined)
+    return Array.isArray(value) ? value.join(', ') : value
+  }
+}
+
+/** The path and query of a target that may be absolute, as proxies send it (RFC 9112, section 3.2.2). */
+function originForm(target: string): string {
+  if (target.startsWith('/')) return target
+  try {
+    const { pathname, search } = new URL(target)
+    return pathname + search
+  } catch {
+    return target
+  }
+}

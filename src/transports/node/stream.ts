@@ -1,0 +1,145 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
+import type { Writable } from 'node:stream'
+import type { Batch } from '../../batch.ts'
+import { type StreamFormat, streamFormat } from '../../wire/http-stream.ts'
+import type { Control } from '../../wire/wire-format.ts'
+import type { Denial, Gate, Link, LinkOwner, StreamPlan } from '../backend.ts'
+import { type NodeResponse, sendAnswer } from './answer.ts'
+
+/** Lets clients of streamed responses in: SSE and ndjson, over HTTP/1.1, HTTP/1.0 and HTTP/2. */
+export class Streams {
+  readonly #gate: Gate
+
+  constructor(gate: Gate) {
+    this.#gate = gate
+  }
+
+  async accept(plan: StreamPlan, request: IncomingMessage, response: NodeResponse): Promise<void> {
+    const framing = request.httpVersion === '1.1' ? 'chunked' : 'raw'
+    const format = streamFormat(plan.transport, plan.envelope, framing)
+    const { decision, owner } = this.#gate.admit(plan, format)
+    // `close` comes when the response was ended and when the client left, on HTTP/1 and HTTP/2 alike.
+    response.once('close', () => owner.closed(1006, ''))
+    // A client that resets the connection is gone, no more: `close` follows.
+    response.on('error', () => {})
+    const denial = await decision
+    if (response.destroyed || response.closed === true) return
+    if (denial === null) this.#open(plan, request, response, format, owner)
+    else this.#deny(plan, response, format, denial)
+  }
+
+  #open(
+    plan: StreamPlan,
+    request: IncomingMessage,
+    response: NodeResponse,
+    format: StreamFormat,
+    owner: LinkOwner,
+  ): void {
+    request.socket.setTimeout(0)
+    startStream(response, format, plan.headers)
+    whenOnWire(response, (wire) => {
+      const drained = () => owner.drained()
+      wire.on('drain', drained)
+      // The socket of a keep-alive connection outlives the response.
+      response.once('close', () => wire.off('drain', drained))
+      owner.opened(new StreamLink(response, wire, format, this.#gate.limits.closeTimeoutMs))
+    })
+  }
+
+  /**
+   * An EventSource gives up for good on any status but 200 (WHATWG HTML, section 9.2.3), so a client that should come back gets
+   * a stream that says when, and ends. Other clients read the status.
+   */
+  #deny(plan: StreamPlan, response: NodeResponse, format: StreamFormat, denial: Denial): void {
+    if (plan.transport !== 'sse' || !denial.comeBack) {
+      const headers = denial.comeBack ? { ...plan.headers, 'Retry-After': '1' } : plan.headers
+      const answer = this.#gate.problem(denial.code, headers, denial.reason)
+      sendAnswer(response, { ...answer, status: denial.httpStatus })
+      return
+    }
+    startStream(response, format, plan.headers)
+    const control: Control = { close: { code: denial.closeCode, reason: denial.reason } }
+    const retryMs = Math.ceil(Math.random() * this.#gate.limits.retrySpreadMs)
+    ;(response as ServerResponse).end(format.control(control, retryMs))
+  }
+}
+
+function startStream(
+  response: NodeResponse,
+  format: StreamFormat,
+  headers: Readonly<Record<string, string>>,
+): void {
+  ;(response as ServerResponse).writeHead(200, {
+    ...headers,
+    'Content-Type': format.contentType,
+    // `no-transform` keeps compressing proxies and middleware from holding events back.
+    'Cache-Control': 'no-cache, no-store, no-transform, private',
+    // nginx buffers responses unless told not to.
+    'X-Accel-Buffering': 'no',
+  })
+  ;(response as ServerResponse).flushHeaders()
+}
+
+/** Calls `use` with what the response is written to: at once, or when the responses before it on the connection have ended. */
+function whenOnWire(response: NodeResponse, use: (wire: Writable) => void): void {
+  if ('stream' in response) use((response as Http2ServerResponse).stream)
+  else if (response.socket !== null) use(response.socket)
+  else response.once('socket', use)
+}
+
+/**
+ * A streamed response. Batches go to the socket below it: `response.write` would add a chunk header, three more buffers and a
+ * `nextTick` for every recipient (bench: fan-out SSE), while a batch is sealed once for all.
+ */
+class StreamLink implements Link {
+  readonly answersHeartbeats = false
+  readonly #response: NodeResponse
+  readonly #wire: Writable
+  readonly #format: StreamFormat
+  readonly #closeTimeoutMs: number
+  #isEnded = false
+
+  constructor(response: NodeResponse, wire: Writable, format: StreamFormat, closeTimeoutMs: number) {
+    this.#response = response
+    this.#wire = wire
+    this.#format = format
+    this.#closeTimeoutMs = closeTimeoutMs
+  }
+
+  get writable(): boolean {
+    return !this.#wire.writableNeedDrain
+  }
+
+  get bufferedBytes(): number {
+    return this.#wire.writableLength
+  }
+
+  write(batch: Batch): void {
+    if (!this.#isEnded && !this.#wire.destroyed) this.#wire.write(batch.bytes())
+  }
+
+  heartbeat(): boolean {
+    if (!this.writable || this.#isEnded || this.#wire.destroyed) return false
+    this.#wire.write(this.#format.heartbeat)
+    return true
+  }
+
+  close(): void {
+    this.#isEnded = true
+    this.#response.end()
+    // A client that does not read must not keep the socket for ever.
+    const timer = setTimeout(() => this.terminate(), this.#closeTimeoutMs)
+    timer.unref()
+    this.#response.once('close', () => clearTimeout(timer))
+  }
+
+  terminate(): void {
+    this.#isEnded = true
+    this.#wire.destroy()
+  }
+
+  // Nothing is read from the client of a streamed response.
+  pause(): void {}
+  resume(): void {}
+}

@@ -1,0 +1,56 @@
+import type { IncomingMessage } from 'node:http'
+import type { Gate, UplinkPlan } from '../backend.ts'
+import { type NodeResponse, sendAnswer } from './answer.ts'
+
+/** Reads a posted message within its limit, hands it to the gate, and answers. */
+export function readUplink(
+  request: IncomingMessage,
+  response: NodeResponse,
+  plan: UplinkPlan,
+  gate: Gate,
+): void {
+  const chunks: Buffer[] = []
+  let size = 0
+  // A client that leaves in the middle ends the request; there is nobody to answer.
+  request.on('error', () => {})
+  response.on('error', () => {})
+  request.on('data', (chunk: Buffer) => {
+    size += chunk.length
+    if (size <= plan.maxBytes) chunks.push(chunk)
+    else refuseTooLarge()
+  })
+  request.on('end', () => {
+    if (size > plan.maxBytes) return
+    const body = decodeUtf8(Buffer.concat(chunks, size))
+    if (body === null) {
+      sendAnswer(response, gate.problem('invalid-json', plan.headers, 'The body is not UTF-8.'))
+      return
+    }
+    gate.uplink(plan, body).then(
+      (answer) => sendAnswer(response, answer),
+      (error) => gate.report(error, 'uplink'),
+    )
+  })
+
+  function refuseTooLarge(): void {
+    if (response.headersSent) return
+    chunks.length = 0
+    const detail = `The limit is ${plan.maxBytes} bytes.`
+    // HTTP/2 has no such header; its stream ends alone.
+    const close = request.httpVersionMajor === 1 ? { Connection: 'close' } : {}
+    sendAnswer(response, gate.problem('message-too-large', { ...plan.headers, ...close }, detail))
+    // What is still on its way is not read: the client sees the answer and the end of the connection.
+    request.pause()
+    response.once('finish', () => request.destroy())
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+function decodeUtf8(bytes: Buffer): string | null {
+  try {
+    return utf8.decode(bytes)
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,145 @@
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import { type RawData, WebSocket, WebSocketServer } from 'ws'
+import type { Batch } from '../../batch.ts'
+import { ERRORS } from '../../errors.ts'
+import { ENVELOPE_PROTOCOL, PING_FRAME, websocketEnvelope, websocketPlain } from '../../wire/websocket.ts'
+import type { Denial, Gate, Link, LinkOwner, WebSocketPlan } from '../backend.ts'
+
+/** A WebSocket that knows its link, so that listeners can be shared by all connections. */
+class LinkedWebSocket extends WebSocket {
+  link: WebSocketLink | null = null
+}
+
+/** Lets WebSockets in: `ws` does the handshake, reads and closes; publications are written past it, framed once for all. */
+export class WebSockets {
+  readonly #gate: Gate
+  readonly #server: WebSocketServer
+
+  constructor(gate: Gate) {
+    this.#gate = gate
+    this.#server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      maxPayload: gate.limits.maxMessageBytes,
+      // Compression would encode per client, and its queue would let raw writes overtake ws's own frames.
+      perMessageDeflate: false,
+      handleProtocols: (offered) => (offered.has(ENVELOPE_PROTOCOL) ? ENVELOPE_PROTOCOL : false),
+      closeTimeout: gate.limits.closeTimeoutMs,
+      WebSocket: LinkedWebSocket,
+    } as ConstructorParameters<typeof WebSocketServer>[0])
+  }
+
+  async accept(plan: WebSocketPlan, request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
+    if (!isHandshake(request)) {
+      // ws answers it with what is wrong (RFC 6455, section 4.4); no consumer hears of it.
+      this.#server.handleUpgrade(request, socket, head, (client) => client.terminate())
+      return
+    }
+    const { decision, owner } = this.#gate.admit(plan, plan.envelope ? websocketEnvelope : websocketPlain)
+    const leave = () => owner.closed(1006, '')
+    socket.once('close', leave)
+    const denial = await decision
+    socket.off('close', leave)
+    if (socket.destroyed) return
+    this.#server.handleUpgrade(request, socket, head, (client) => {
+      if (denial === null) this.#open(client as LinkedWebSocket, socket, owner)
+      else deny(client, denial)
+    })
+  }
+
+  #open(client: LinkedWebSocket, socket: Socket, owner: LinkOwner): void {
+    const link = new WebSocketLink(client, socket, owner)
+    client.link = link
+    client.on('message', onMessage)
+    client.on('pong', onPong)
+    client.on('error', ignore)
+    client.on('close', onClose)
+    socket.on('drain', () => owner.drained())
+    owner.opened(link)
+  }
+}
+
+/** What `ws` checks before it answers 101. */
+function isHandshake({ method, headers }: IncomingMessage): boolean {
+  const version = headers['sec-websocket-version']
+  const key = headers['sec-websocket-key'] ?? ''
+  return method === 'GET' && (version === '13' || version === '8') && /^[+/0-9A-Za-z]{22}==$/.test(key)
+}
+
+/** A browser shows the application no status of a failed handshake: let it in and close with the reason. */
+function deny(client: WebSocket, { closeCode, reason }: Denial): void {
+  client.on('error', ignore)
+  client.close(closeCode, reason)
+}
+
+function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
+  const { link } = this as LinkedWebSocket
+  if (isBinary) link?.closeWith('unsupported-media-type')
+  else link?.owner.received(data.toString())
+}
+
+function onPong(this: WebSocket): void {
+  ;(this as LinkedWebSocket).link?.owner.alive()
+}
+
+function onClose(this: WebSocket, code: number, reason: Buffer): void {
+  const { link } = this as LinkedWebSocket
+  ;(this as LinkedWebSocket).link = null
+  link?.owner.closed(code, reason.toString())
+}
+
+// ws closes with the right code by itself (1002, 1007, 1009); the `close` event tells the rest.
+function ignore(): void {}
+
+class WebSocketLink implements Link {
+  readonly owner: LinkOwner
+  readonly answersHeartbeats = true
+  readonly #client: WebSocket
+  readonly #socket: Socket
+
+  constructor(client: WebSocket, socket: Socket, owner: LinkOwner) {
+    this.#client = client
+    this.#socket = socket
+    this.owner = owner
+  }
+
+  get writable(): boolean {
+    return !this.#socket.writableNeedDrain
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.writableLength
+  }
+
+  write(batch: Batch): void {
+    // Nothing may follow a close frame (RFC 6455, section 5.5.1), and ws sends one by itself when the client does.
+    if (this.#client.readyState === WebSocket.OPEN) this.#socket.write(batch.bytes())
+  }
+
+  heartbeat(): boolean {
+    if (!this.writable || this.#client.readyState !== WebSocket.OPEN) return false
+    this.#socket.write(PING_FRAME)
+    return true
+  }
+
+  close(code: number, reason: string): void {
+    this.#client.close(code, reason)
+  }
+
+  closeWith(code: 'unsupported-media-type'): void {
+    this.#client.close(ERRORS[code].closeCode, ERRORS[code].message)
+  }
+
+  terminate(): void {
+    this.#client.terminate()
+  }
+
+  pause(): void {
+    this.#client.pause()
+  }
+
+  resume(): void {
+    this.#client.resume()
+  }
+}
