@@ -2,6 +2,7 @@
 import { MisuseError, Refusal } from './errors.ts'
 import { Glob } from './glob.ts'
 import type { Connection, Consumer, GroupAction } from './hub/consumer.ts'
+import type { AnyMessages } from './message.ts'
 import { assertGroupName, quote } from './names.ts'
 
 /** Who may do something: `anyone` who may connect, or `nobody`. */
@@ -37,7 +38,7 @@ const WHO: readonly unknown[] = ['anyone', 'nobody']
  *
  * @throws {MisuseError} `invalid-option`, `invalid-name`
  */
-export function groupsConsumer<M = object>(options: GroupsConsumerOptions = {}): Consumer<M> {
+export function groupsConsumer<M = AnyMessages>(options: GroupsConsumerOptions = {}): Consumer<M> {
   const { groups = [], parameter = 'group' } = options
   const mayDo = compileRules(options.rules ?? [])
   for (const group of groups) assertGroupName(group)

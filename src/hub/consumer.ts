@@ -1,5 +1,5 @@
 /** Consumers: an application's handlers for one URL pattern. */
-import type { MessageOf } from '../message.ts'
+import type { AnyMessages, MessageOf } from '../message.ts'
 import type { ConnectionRequest } from '../transports/backend.ts'
 import type { Transport } from '../wire/wire-format.ts'
 
@@ -21,7 +21,7 @@ type NameAtStart<Text extends string, Name extends string = ''> = Text extends `
   : Name
 
 /** One live client, as consumers see it. */
-export interface Connection<M = object, Params = Readonly<Record<string, string>>> {
+export interface Connection<M = AnyMessages, Params = Readonly<Record<string, string>>> {
   /** Unguessable; says which node it lives on. */
   readonly id: string
   readonly transport: Transport
@@ -80,7 +80,7 @@ type Awaitable<T> = T | Promise<T>
  * connection with code 1011 (`internal-error`), is reported once through `onError`, and `disconnect` still runs. A
  * {@link Refusal} closes with its own code and is not reported.
  */
-export interface Consumer<M = AnyObject, Params = Readonly<Record<string, string>>> {
+export interface Consumer<M = AnyMessages, Params = Readonly<Record<string, string>>> {
   /**
    * A client wants in. It is let in when this settles; throw a {@link Refusal} or call `connection.close` to refuse.
    * Groups can be joined and messages sent already: the client gets them once it is in.
@@ -109,5 +109,3 @@ export interface Consumer<M = AnyObject, Params = Readonly<Record<string, string
     ) => Awaitable<void>
   }
 }
-
-type AnyObject = object

@@ -29,6 +29,7 @@ export interface CoreParts {
   readonly limits: Limits
   readonly messages: MessageCheck
   readonly allowedOrigins: readonly string[]
+  readonly allowedHosts: readonly string[] | null
   readonly clock: Clock
   readonly onError: (error: unknown, context: ErrorContext) => void
 }
@@ -40,6 +41,7 @@ export class HubCore implements ConnectionHost, GateHost {
   readonly limits: Limits
   readonly messages: MessageCheck
   readonly allowedOrigins: readonly string[]
+  readonly allowedHosts: readonly string[] | null
   readonly clock: Clock
   readonly earlyFlushBytes: number
   readonly router = new Router()
@@ -55,11 +57,12 @@ export class HubCore implements ConnectionHost, GateHost {
   #isStarted = false
   #isDraining = false
 
-  constructor({ layer, limits, messages, allowedOrigins, clock, onError }: CoreParts) {
+  constructor({ layer, limits, messages, allowedOrigins, allowedHosts, clock, onError }: CoreParts) {
     this.layer = layer
     this.limits = limits
     this.messages = messages
     this.allowedOrigins = allowedOrigins
+    this.allowedHosts = allowedHosts
     this.clock = clock
     this.#onError = onError
     this.earlyFlushBytes = Math.min(EARLY_FLUSH_BYTES, limits.maxBacklogBytes)

@@ -1,6 +1,6 @@
 import { ERRORS, type ErrorCode, GroupcastError } from '../errors.ts'
 import type { Limits } from '../options.ts'
-import { accessHeaders, originVerdict, preflightHeaders } from '../origin.ts'
+import { accessHeaders, isAllowedHost, originVerdict, preflightHeaders } from '../origin.ts'
 import type {
   Admission,
   ConnectionRequest,
@@ -25,11 +25,15 @@ const CONNECTION_HEADER = 'Groupcast-Connection'
 const METHODS = 'GET, POST, OPTIONS'
 const CORS = { methods: METHODS, headers: `Content-Type, Last-Event-ID, ${CONNECTION_HEADER}` }
 
+const HOST_DETAIL = 'The Host header names no host that this server answers to (allowedHosts).'
+
 /** What the gate needs of the hub behind it. */
 export interface GateHost {
   readonly limits: Limits
   readonly router: Router
   readonly allowedOrigins: readonly string[]
+  /** `null`: any. */
+  readonly allowedHosts: readonly string[] | null
   readonly isDraining: boolean
   /** A new connection, not yet asked in. */
   connect(match: RouteMatch, request: ConnectionRequest, format: WireFormat): LiveConnection
@@ -55,7 +59,9 @@ export class HubGate implements Gate {
   plan(request: ConnectionRequest): Plan {
     const route = this.#host.router.match(request.path)
     if (route === null) return { kind: 'pass' }
-    const { allowedOrigins } = this.#host
+    const { allowedOrigins, allowedHosts } = this.#host
+    if (!isAllowedHost(request.header('host'), allowedHosts))
+      return this.#answer('forbidden', {}, HOST_DETAIL)
     const origin = request.header('origin')
     const verdict = originVerdict(
       { origin, host: request.header('host'), encrypted: request.encrypted },
@@ -157,8 +163,8 @@ export class HubGate implements Gate {
     return this.problem(error.code, { ...headers, ...retry }, detail)
   }
 
-  #answer(code: ErrorCode, headers: Readonly<Record<string, string>>): Plan {
-    return { kind: 'answer', answer: this.problem(code, headers) }
+  #answer(code: ErrorCode, headers: Readonly<Record<string, string>>, detail?: string): Plan {
+    return { kind: 'answer', answer: this.problem(code, headers, detail) }
   }
 }
 

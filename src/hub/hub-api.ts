@@ -1,7 +1,7 @@
 /** The hub's public interface: what applications, the HTTP API, the server and the command line build on. */
 import type { Clock } from '../clock.ts'
 import type { ChannelLayer, LayerStatus } from '../layers/layer.ts'
-import type { MessageOf, MessageSchemas } from '../message.ts'
+import type { AnyMessages, MessageOf, MessageSchemas } from '../message.ts'
 import type { Limits } from '../options.ts'
 import type { Attachment, ServerBackend } from '../transports/backend.ts'
 import type { Transport } from '../wire/wire-format.ts'
@@ -19,6 +19,11 @@ export interface HubParts<M, Server> {
    * any page. Requests without an `Origin` header do not come from pages and are not asked.
    */
   readonly allowedOrigins?: readonly string[]
+  /**
+   * Names that the `Host` of a request may have; any unless given. A server that listens on loopback for its own machine should
+   * list loopback names: a page of any origin can point its own name at 127.0.0.1 (DNS rebinding).
+   */
+  readonly allowedHosts?: readonly string[] | null
   readonly limits?: Partial<Limits>
   /** Hears of every failure that no caller awaits, once. Default: `console.error`. */
   readonly onError?: (error: unknown, context: ErrorContext) => void
@@ -77,7 +82,7 @@ export interface HubStatus {
 }
 
 /** The object that owns everything in one process. */
-export interface Hub<M = object, Server = unknown> {
+export interface Hub<M = AnyMessages, Server = unknown> {
   /** This process, as other nodes see it. */
   readonly nodeId: string
   readonly limits: Limits

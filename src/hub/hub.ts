@@ -34,6 +34,7 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
       limits: resolveLimits(parts.limits),
       messages: new MessageCheck(parts.messages),
       allowedOrigins,
+      allowedHosts: parts.allowedHosts ?? null,
       clock: parts.clock ?? systemClock,
       onError: parts.onError ?? logError,
     })

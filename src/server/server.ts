@@ -1,0 +1,132 @@
+/** The standalone server: the only place that puts hub, HTTP API and page together. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Logger } from 'pino'
+import { createApi } from '../api/api.ts'
+import { apiListener } from '../api/node.ts'
+import { createHub } from '../create-hub.ts'
+import { ERRORS } from '../errors.ts'
+import { groupsConsumer } from '../groups-consumer.ts'
+import type { ErrorContext, Hub } from '../hub/hub-api.ts'
+import type { AnyMessages } from '../message.ts'
+import type { NodeServer } from '../transports/node/backend.ts'
+import { VERSION } from '../version.ts'
+import { isLoopback } from './config/loopback.ts'
+import type { Config } from './config/schema.ts'
+import { loadPlayground, type PlaygroundAsset } from './playground/assets.ts'
+
+/** A server that accepts connections. */
+export interface RunningServer {
+  /** `http://127.0.0.1:8000` */
+  readonly url: string
+  readonly hub: Hub<AnyMessages, NodeServer>
+  /**
+   * Stops: accepts nobody new, tells every client to come back, waits for their backlog at most `drainMs`, and resolves when
+   * the last socket is closed. A second call returns the same promise.
+   */
+  close(): Promise<void>
+}
+
+/**
+ * Starts a server. Resolves when it accepts connections.
+ *
+ * @throws the error of `listen` (`EADDRINUSE`, `EACCES`, `ENOTFOUND`, …)
+ */
+export async function startServer(
+  config: Config,
+  { log }: { readonly log?: Logger } = {},
+): Promise<RunningServer> {
+  const onError = (error: unknown, context: ErrorContext) => log?.error({ err: error, ...context }, 'failure')
+  const { allowedOrigins, limits } = config
+  const allowedHosts = hostsOf(config)
+  const hub = createHub({ allowedOrigins, allowedHosts, limits, onError })
+  hub.consumer(config.path, groupsConsumer({ rules: config.groups }))
+  const isApi = apiListener(
+    createApi(hub, {
+      version: VERSION,
+      onError,
+      apiKeys: config.apiKeys,
+      allowedOrigins,
+      allowedHosts,
+      maxBodyBytes: config.maxBodyBytes,
+      eventsPath: config.path,
+    }),
+  )
+  const pages = config.playground ? await loadPlayground({ eventsPath: config.path }) : new Map()
+  const server = createServer((request, response) => {
+    if (!isApi(request, response)) servePage(pages, request, response)
+  })
+  hub.attach(server)
+  try {
+    const url = await listen(server, config)
+    log?.info({ url, node: hub.nodeId }, 'listening')
+    let closing: Promise<void> | null = null
+    return {
+      url,
+      hub,
+      close() {
+        closing ??= close(server, hub, config.drainMs)
+        return closing
+      },
+    }
+  } catch (error) {
+    await hub.close({ deadlineMs: 1 })
+    throw error
+  }
+}
+
+/** Behind loopback without a key the `Host` is all that tells this machine's own requests from a rebound page's. */
+function hostsOf({ host, apiKeys, allowedHosts }: Config): readonly string[] | null {
+  return isLoopback(host) && apiKeys.length === 0 ? [...allowedHosts, host] : null
+}
+
+function servePage(
+  pages: ReadonlyMap<string, PlaygroundAsset>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const [path = '/'] = (request.url ?? '/').split('?')
+  const page = pages.get(path)
+  request.resume()
+  if (page === undefined) {
+    sendProblem(response, 'not-found')
+  } else if (request.method !== 'GET' && request.method !== 'HEAD') {
+    response.setHeader('Allow', 'GET, HEAD')
+    sendProblem(response, 'method-not-allowed')
+  } else {
+    response.writeHead(200, { ...page.headers, 'Content-Length': page.body.length })
+    response.end(request.method === 'HEAD' ? undefined : page.body)
+  }
+}
+
+function sendProblem(response: ServerResponse, code: 'not-found' | 'method-not-allowed'): void {
+  const { httpStatus: status, message: title } = ERRORS[code]
+  const body = JSON.stringify({ type: 'about:blank', title, status, code })
+  response.writeHead(status, {
+    'Content-Type': 'application/problem+json',
+    'Content-Length': Buffer.byteLength(body),
+  })
+  response.end(body)
+}
+
+async function listen(server: Server, { host, port }: Config): Promise<string> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  const { address, family, port: actual } = server.address() as AddressInfo
+  // A name stays as it was given; an address of IPv6 needs brackets in a URL (RFC 3986, section 3.2.2).
+  const name = host === address && family === 'IPv6' ? `[${host}]` : host
+  return `http://${name}:${actual}`
+}
+
+async function close(server: Server, hub: RunningServer['hub'], drainMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  await hub.close({ deadlineMs: drainMs })
+  // What is left are keep-alive connections without a request, and requests that outlived the deadline.
+  server.closeAllConnections()
+  await closed
+}
