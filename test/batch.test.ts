@@ -1,0 +1,120 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { Batch } from '../src/batch.ts'
+import type { WireFormat } from '../src/wire/wire-format.ts'
+
+const plain: WireFormat = {
+  name: 'test',
+  transport: 'websocket',
+  envelope: false,
+  frame: () => Buffer.alloc(0),
+  control: () => null,
+}
+
+const sealed: WireFormat = {
+  ...plain,
+  seal: (bytes) => Buffer.concat([Buffer.from('<'), bytes, Buffer.from('>')]),
+}
+
+describe('a batch', () => {
+  test('is its frames in the order in which they were appended', () => {
+    const frames = ['a', 'bc', 'def'].map((text) => Buffer.from(text))
+    const batch = frames.reduce((run, frame) => run.append(frame), Batch.root(plain))
+    expect(batch.bytes().toString()).toBe('abcdef')
+    expect(batch.frames()).toEqual(frames)
+    expect(batch).toMatchObject({ size: 6, length: 3 })
+  })
+
+  test('of one frame is that frame: nothing is copied', () => {
+    const frame = Buffer.from('a')
+    expect(Batch.root(plain).append(frame).bytes()).toBe(frame)
+  })
+
+  test('is shared by all whose frames are equal, and so are its bytes', () => {
+    const root = Batch.root(plain)
+    const [a, b] = [Buffer.from('a'), Buffer.from('b')]
+    const first = root.append(a).append(b)
+    // Another connection, in another group as well, came between.
+    root.append(b).append(a)
+    const second = root.append(a).append(b)
+    expect(second).toBe(first)
+    expect(second.bytes()).toBe(first.bytes())
+  })
+
+  test('tells frames apart by identity: equal bytes of two messages stay two frames', () => {
+    const root = Batch.root(plain)
+    expect(root.append(Buffer.from('a'))).not.toBe(root.append(Buffer.from('a')))
+  })
+
+  test('is sealed once, whole', () => {
+    const batch = Batch.root(sealed).append(Buffer.from('a')).append(Buffer.from('b'))
+    expect(batch.bytes().toString()).toBe('<ab>')
+    expect(batch.bytes()).toBe(batch.bytes())
+  })
+
+  test('can be written again after its bytes were released', () => {
+    const batch = Batch.root(plain).append(Buffer.from('a')).append(Buffer.from('b'))
+    const before = batch.bytes()
+    batch.release()
+    expect(batch.bytes()).toEqual(before)
+    expect(batch.bytes()).not.toBe(before)
+  })
+})
+
+/**
+ * The model: each connection's pending frames as a plain list. Random groups overlap at random; whatever is sent, flushed and
+ * held back, a batch's bytes are the list's, and connections whose lists are equal since the same root hold one batch.
+ */
+test('batches of overlapping groups agree with plain lists', () => {
+  const action = fc.oneof(
+    { weight: 5, arbitrary: fc.record({ do: fc.constant('send' as const), group: fc.nat(3) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('flush' as const), connection: fc.nat(5) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('turn' as const) }) },
+  )
+  const membership = fc.array(fc.array(fc.nat(5), { maxLength: 6 }), { minLength: 4, maxLength: 4 })
+  fc.assert(
+    fc.property(membership, fc.array(action, { maxLength: 60 }), (groups, actions) => {
+      let root = Batch.root(sealed)
+      let turn = 0
+      const pending = Array.from({ length: 6 }, () => ({
+        batch: null as Batch | null,
+        since: 0,
+        model: [] as Buffer[],
+      }))
+      for (const [n, step] of actions.entries()) {
+        if (step.do === 'turn') {
+          root = Batch.root(sealed)
+          turn++
+        } else if (step.do === 'flush') {
+          const connection = pending[step.connection] as (typeof pending)[number]
+          if (connection.batch !== null) {
+            expect(connection.batch.bytes()).toEqual(
+              Buffer.concat([Buffer.from('<'), ...connection.model, Buffer.from('>')]),
+            )
+            connection.batch.release()
+          }
+          connection.batch = null
+          connection.model = []
+        } else {
+          const frame = Buffer.from(`frame ${n};`)
+          for (const index of new Set(groups[step.group])) {
+            const connection = pending[index] as (typeof pending)[number]
+            if (connection.batch === null) connection.since = turn
+            connection.batch = (connection.batch ?? root).append(frame)
+            connection.model.push(frame)
+          }
+        }
+        for (const a of pending) {
+          for (const b of pending) {
+            const isEqual =
+              a.since === b.since &&
+              a.model.length === b.model.length &&
+              a.model.every((frame, i) => frame === b.model[i])
+            if (a.batch !== null && b.batch !== null && isEqual) expect(a.batch).toBe(b.batch)
+          }
+        }
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
