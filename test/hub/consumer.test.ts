@@ -212,7 +212,7 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
         async 'chat.message'(connection, message) {
           copies.push(message)
           // What one handler does to its copy is nobody else's business.
-          ;(message as { text: string }).text += '!'
+          ;(message as unknown as { text: string }).text += '!'
           connection.send({ type: 'shown', text: message.text, to: connection.query.get('name') })
         },
       },

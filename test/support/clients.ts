@@ -1,5 +1,5 @@
 /** Clients of every transport with one face, on independent implementations of the protocols: ws, eventsource-parser, JSON.parse. */
-import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http'
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
 import { createParser } from 'eventsource-parser'
 import { WebSocket } from 'ws'
 import { until } from './until.ts'
@@ -39,7 +39,11 @@ export interface TestClient {
 }
 
 /** Opens a client and waits until it is let in, or refused. */
-export async function openClient(kind: ClientKind, url: string, options: ClientOptions = {}): Promise<TestClient> {
+export async function openClient(
+  kind: ClientKind,
+  url: string,
+  options: ClientOptions = {},
+): Promise<TestClient> {
   const client = kind.startsWith('websocket')
     ? new WebSocketClient(kind, url, options)
     : new StreamClient(kind, url, options)
@@ -70,7 +74,9 @@ abstract class BaseClient {
   }
 
   get id(): string | null {
-    const open = this.controls.find((control) => 'open' in control)?.open as { connection: string } | undefined
+    const open = this.controls.find((control) => 'open' in control)?.open as
+      | { connection: string }
+      | undefined
     return open?.connection ?? null
   }
 

@@ -32,7 +32,10 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     expect(hub.group('a').connections[staying.kind.split('+')[0] as 'sse']).toBe(2)
 
     leaving.close()
-    await until('the hub has noticed', () => Object.values(hub.group('a').connections).reduce((a, b) => a + b) === 1)
+    await until(
+      'the hub has noticed',
+      () => Object.values(hub.group('a').connections).reduce((a, b) => a + b) === 1,
+    )
     await hub.groupSend('a', { type: 'after' })
     await until('it has come', () => staying.messages.length === 1)
     expect(leaving.messages).toEqual([])

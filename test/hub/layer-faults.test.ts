@@ -1,0 +1,116 @@
+/** A layer that refuses, hangs or comes late: what the hub promises then. The layer is a real one with faults put in. */
+import { type ChannelLayer, memoryLayer } from 'groupcast'
+import { expect, test } from 'vitest'
+import { startTestHub } from '../support/hub-server.ts'
+import { until, within } from '../support/until.ts'
+
+/** The memory layer, with some methods replaced. */
+function faulty(faults: (layer: ChannelLayer) => Partial<ChannelLayer>): ChannelLayer {
+  const layer = memoryLayer()
+  const replaced = faults(layer)
+  return new Proxy(layer, {
+    get(target, name) {
+      const value = Reflect.get(replaced, name) ?? Reflect.get(target, name)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
+test('groupSend rejects with the layer’s error, and nobody has got the message', async () => {
+  let isDown = true
+  const { hub, open } = await startTestHub({
+    layer: faulty((layer) => ({
+      groupSend: (group, json) =>
+        isDown ? Promise.reject(new Error('broker is down')) : layer.groupSend(group, json),
+    })),
+  })
+  const client = await open('websocket', '/events?group=a')
+  await expect(hub.groupSend('a', { type: 'lost' })).rejects.toThrow('broker is down')
+  isDown = false
+  await hub.groupSend('a', { type: 'sent' })
+  await until('one has come', () => client.messages.length === 1)
+  expect(client.messages).toEqual(['{"type":"sent"}'])
+})
+
+test('a join that the layer refuses rejects, leaves no membership behind, and can be tried again', async () => {
+  let isDown = true
+  const { hub, open } = await startTestHub({
+    layer: faulty((layer) => ({
+      groupAdd: (group) => (isDown ? Promise.reject(new Error('broker is down')) : layer.groupAdd(group)),
+    })),
+  })
+  const outcomes: unknown[] = []
+  hub.consumer('/joins', {
+    async receive(connection) {
+      try {
+        await connection.join('a')
+        outcomes.push(connection.groups)
+      } catch (error) {
+        outcomes.push((error as Error).message, connection.groups)
+      }
+    },
+  })
+  const client = await open('websocket', '/joins')
+  await client.send({ type: 'join' })
+  await until('it was refused', () => outcomes.length === 2)
+  expect(outcomes).toEqual(['broker is down', []])
+  expect(hub.groups()).toEqual([])
+  isDown = false
+  await client.send({ type: 'join' })
+  await until('it has joined', () => outcomes.length === 3)
+  expect(outcomes[2]).toEqual(['a'])
+})
+
+test('adds and discards of a flapping group reach the layer in order, and the last one counts', async () => {
+  const calls: string[] = []
+  const { hub, open } = await startTestHub({
+    layer: faulty((layer) => ({
+      async groupAdd(group) {
+        await new Promise((resolve) => setImmediate(resolve))
+        calls.push('add')
+        await layer.groupAdd(group)
+      },
+      async groupDiscard(group) {
+        await new Promise((resolve) => setImmediate(resolve))
+        calls.push('discard')
+        await layer.groupDiscard(group)
+      },
+    })),
+  })
+  hub.consumer('/flaps', {
+    async receive(connection) {
+      const joins: Promise<void>[] = []
+      for (let n = 0; n < 10; n++) {
+        joins.push(connection.join('a'))
+        await connection.leave('a')
+      }
+      joins.push(connection.join('a'))
+      await Promise.all(joins)
+      await hub.groupSend('a', { type: 'after' })
+    },
+  })
+  const client = await open('websocket', '/flaps')
+  await client.send({ type: 'go' })
+  await until('the member has it', () => client.messages.length === 1)
+  expect(calls.at(-1)).toBe('add')
+  for (const [index, call] of calls.entries()) expect(call).toBe(index % 2 === 0 ? 'add' : 'discard')
+})
+
+test('what is asked of a layer that is still starting waits for it', async () => {
+  let start = () => {}
+  const starting = new Promise<void>((resolve) => {
+    start = resolve
+  })
+  const { hub, open } = await startTestHub({
+    layer: faulty((layer) => ({ start: (options) => starting.then(() => layer.start(options)) })),
+  })
+  const opening = open('sse', '/events?group=a')
+  const sending = hub.groupSend('early', { type: 'x' })
+  expect(hub.status).toMatchObject({ ready: false, layer: { state: 'connecting' } })
+  start()
+  expect(await within('the message', sending)).toEqual({ cursor: null })
+  const client = await opening
+  await hub.groupSend('a', { type: 'x' })
+  await until('it has come', () => client.messages.length === 1)
+  expect(hub.status.ready).toBe(true)
+})

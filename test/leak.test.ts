@@ -1,0 +1,67 @@
+/** 10,000 joins and leaves over all transports leave no entry, listener or timer behind. */
+import type { Socket } from 'node:net'
+import { memoryBroker, memoryLayer } from 'groupcast'
+import { expect, test } from 'vitest'
+import { CLIENT_KINDS, type TestClient } from './support/clients.ts'
+import { startTestHub } from './support/hub-server.ts'
+import { until } from './support/until.ts'
+
+const CYCLES = 10_000
+const CLIENTS_A_KIND = 20
+
+test('10,000 joins and leaves over all transports leave nothing behind', { timeout: 60_000 }, async () => {
+  const broker = memoryBroker()
+  const { hub, server, open } = await startTestHub({ layer: memoryLayer({ broker }) })
+  const disconnected: string[] = []
+  let joins = 0
+  hub.consumer('/cycle', {
+    async receive(connection, message) {
+      // Overlapping groups: some shared with everybody, some with nobody.
+      const groups = ['all', `some.${Number(message.n) % 7}`, `own.${connection.id}`]
+      for (const group of groups) {
+        await connection.join(group)
+        joins++
+      }
+      await hub.groupSend('all', { type: 'n', n: message.n })
+      for (const group of groups) await connection.leave(group)
+    },
+    disconnect: (connection) => void disconnected.push(connection.id),
+  })
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket) => sockets.add(socket))
+  const timersBefore = activeTimers()
+  const listenersBefore = server.eventNames().map((name) => server.listenerCount(name))
+
+  for (let round = 0; joins < CYCLES; round++) {
+    const clients: TestClient[] = []
+    for (const kind of CLIENT_KINDS) {
+      clients.push(...(await Promise.all(Array.from({ length: CLIENTS_A_KIND }, () => open(kind, '/cycle')))))
+    }
+    const before = joins
+    for (let n = 0; n < 8; n++) {
+      await Promise.all(
+        clients.map((client) =>
+          client.send(client.kind === 'websocket+envelope' ? { send: { type: 'n', n } } : { type: 'n', n }),
+        ),
+      )
+    }
+    await until('all have joined and left', () => joins === before + clients.length * 8 * 3)
+    for (const client of clients) client.close()
+    await until('all are gone', () => disconnected.length === (round + 1) * clients.length)
+  }
+
+  expect(joins).toBeGreaterThanOrEqual(CYCLES)
+  expect(hub.groups()).toEqual([])
+  expect(hub.stats).toMatchObject({ connections: { websocket: 0, sse: 0, ndjson: 0 }, groups: 0, errors: 0 })
+  await until('the broker holds nothing', () => broker.size === 0)
+  await until('the sockets are closed', () =>
+    [...sockets].every((socket) => socket.destroyed || socket.listenerCount('drain') <= 1),
+  )
+  expect(server.eventNames().map((name) => server.listenerCount(name))).toEqual(listenersBefore)
+  await until('no timer is left', () => activeTimers() <= timersBefore)
+})
+
+/** Timers that Node knows of, in this process. */
+function activeTimers(): number {
+  return process.getActiveResourcesInfo().filter((name) => name === 'Timeout' || name === 'Immediate').length
+}

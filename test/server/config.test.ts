@@ -1,0 +1,646 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createHub } from '../../src/create-hub.ts'
+import { groupsConsumer } from '../../src/groups-consumer.ts'
+import { DEFAULT_LIMITS, resolveLimits } from '../../src/options.ts'
+import { assertOrigins } from '../../src/origin.ts'
+import { configurationMarkdown } from '../../src/server/config/document.ts'
+import { findJsonError } from '../../src/server/config/json-error.ts'
+import { loadConfig } from '../../src/server/config/load.ts'
+import { isLoopback } from '../../src/server/config/loopback.ts'
+import { configSchema } from '../../src/server/config/schema.ts'
+import { SETTINGS, unwrap } from '../../src/server/config/settings.ts'
+import type { Environment, Flags } from '../../src/server/config/variables.ts'
+
+let cwd: string
+
+beforeEach(() => {
+  cwd = mkdtempSync(join(tmpdir(), 'groupcast-config-'))
+})
+
+afterEach(() => {
+  rmSync(cwd, { recursive: true })
+})
+
+interface Given {
+  readonly flags?: Flags
+  readonly env?: Environment
+  /** The contents of `groupcast.config.json`: a text, or a value to write as JSON. */
+  readonly file?: unknown
+}
+
+function load({ flags = {}, env = {}, file }: Given) {
+  if (file !== undefined) {
+    const text = typeof file === 'string' ? file : JSON.stringify(file)
+    writeFileSync(join(cwd, 'groupcast.config.json'), text)
+  }
+  return loadConfig({ flags, env, cwd })
+}
+
+function configOf(given: Given) {
+  const loaded = load(given)
+  if (!loaded.ok) throw new Error(loaded.problems.map(({ text }) => text).join('\n'))
+  return loaded.config
+}
+
+function textsOf(given: Given): string[] {
+  const loaded = load(given)
+  return loaded.ok ? [] : loaded.problems.map(({ text }) => text)
+}
+
+const KEY = 'key-0123456789abcdef'
+
+describe('defaults', () => {
+  test('are complete and frozen', () => {
+    const config = configOf({})
+    expect(config).toEqual({
+      host: '127.0.0.1',
+      port: 8000,
+      path: '/events',
+      backend: 'node',
+      layer: 'memory',
+      groups: [],
+      apiKeys: [],
+      allowedOrigins: [],
+      allowedHosts: ['localhost', '127.0.0.1', '[::1]'],
+      playground: true,
+      insecure: false,
+      logLevel: 'warn',
+      drainMs: 10_000,
+      maxBodyBytes: 1_048_576,
+      limits: DEFAULT_LIMITS,
+    })
+    expect(Object.isFrozen(config)).toBe(true)
+    expect(Object.isFrozen(config.limits)).toBe(true)
+    expect(Object.isFrozen(config.allowedHosts)).toBe(true)
+  })
+
+  test('every limit of the hub is a key of the schema, and no other', () => {
+    const limits = unwrap(configSchema.shape.limits) as unknown as { shape: object }
+    expect(Object.keys(limits.shape).sort()).toEqual(Object.keys(DEFAULT_LIMITS).sort())
+  })
+
+  test.each(Object.keys(DEFAULT_LIMITS))('limits.%s takes what the hub takes', (name) => {
+    for (const value of [1, 2 ** 31 - 1, 0, -1, 2 ** 31, 1.5, false, true, '1', null]) {
+      const isTaken = load({ file: { limits: { [name]: value } } }).ok
+      const takes = () => resolveLimits({ [name]: value })
+      if (isTaken) expect(takes, String(value)).not.toThrow()
+      else expect(takes, String(value)).toThrow()
+    }
+  })
+
+  test('every key has a meaning, what is allowed, and a variable of its own', () => {
+    expect(new Set(SETTINGS.map(({ variable }) => variable)).size).toBe(SETTINGS.length)
+    for (const { key, description } of SETTINGS) expect(description, key).not.toBe('')
+  })
+})
+
+describe('precedence', () => {
+  const sources = ['file', 'variable', 'flag'] as const
+  const values = { file: 1001, variable: 1002, flag: 1003 }
+  const subsets = Array.from({ length: 8 }, (_, bits) => sources.filter((_, bit) => bits & (1 << bit)))
+
+  test.each(subsets.map((given) => ({ given, name: given.join(' and ') || 'nothing' })))(
+    '$name given',
+    ({ given }) => {
+      const loaded = load({
+        ...(given.includes('file') && { file: { port: values.file } }),
+        ...(given.includes('variable') && { env: { GROUPCAST_PORT: String(values.variable) } }),
+        ...(given.includes('flag') && { flags: { port: String(values.flag) } }),
+      })
+      const winner = given.at(-1)
+      if (!loaded.ok) throw new Error('the configuration is valid')
+      expect(loaded.config.port).toBe(winner === undefined ? 8000 : values[winner])
+      const names = {
+        file: 'file groupcast.config.json',
+        variable: 'variable GROUPCAST_PORT',
+        flag: 'flag --port',
+      }
+      expect(loaded.source.get('port')).toBe(winner === undefined ? 'default' : names[winner])
+    },
+  )
+
+  test('limits are overridden one by one', () => {
+    const { limits } = configOf({
+      file: { limits: { heartbeatMs: 1, deadAfterMs: 2 } },
+      env: { GROUPCAST_LIMITS_HEARTBEAT_MS: '5' },
+    })
+    expect(limits).toEqual({ ...DEFAULT_LIMITS, heartbeatMs: 5, deadAfterMs: 2 })
+  })
+
+  test('an overridden value of the file is not looked at', () => {
+    expect(configOf({ file: { port: 'x' }, flags: { port: '1' } }).port).toBe(1)
+  })
+})
+
+describe('variables and flags', () => {
+  test('each kind of text is read', () => {
+    const config = configOf({
+      env: {
+        GROUPCAST_API_KEYS: ` ${KEY} ,, second-${KEY},`,
+        GROUPCAST_ALLOWED_ORIGINS: 'https://a.example,http://b.example:8080',
+        GROUPCAST_PLAYGROUND: '0',
+        GROUPCAST_INSECURE: 'true',
+        GROUPCAST_GROUPS: '[{"match":"chat.*","send":"anyone"}]',
+        GROUPCAST_LIMITS_HEARTBEAT_MS: 'false',
+        GROUPCAST_MAX_BODY_BYTES: '4096',
+        GROUPCAST_LOG_LEVEL: 'debug',
+        PATH: '/bin',
+      },
+    })
+    expect(config).toMatchObject({
+      apiKeys: [KEY, `second-${KEY}`],
+      allowedOrigins: ['https://a.example', 'http://b.example:8080'],
+      playground: false,
+      insecure: true,
+      groups: [{ match: 'chat.*', join: 'anyone', send: 'anyone', slow: 'close' }],
+      maxBodyBytes: 4096,
+      logLevel: 'debug',
+    })
+    expect(config.limits.heartbeatMs).toBe(false)
+  })
+
+  test('flags take lists and booleans as the command line gives them', () => {
+    const flags = { apiKeys: [KEY], playground: false, insecure: true, port: 0, path: undefined }
+    expect(configOf({ flags })).toMatchObject({
+      apiKeys: [KEY],
+      playground: false,
+      insecure: true,
+      port: 0,
+      path: '/events',
+    })
+  })
+
+  test('the variables of other commands are no problem', () => {
+    expect(textsOf({ env: { GROUPCAST_API_KEY: 'x', GROUPCAST_PORT: undefined } })).toEqual([])
+  })
+
+  test('unknown ones are named with what they may mean, never with their value', () => {
+    const env = { GROUPCAST_PROT: 'hush', GROUPCAST_APIKEYS: 'hush', GROUPCAST_COMPLETELY_ELSE: 'hush' }
+    expect(textsOf({ env })).toEqual([
+      'variable GROUPCAST_PROT is not a variable of groupcast. Did you mean GROUPCAST_PORT?',
+      'variable GROUPCAST_APIKEYS is not a variable of groupcast. Did you mean GROUPCAST_API_KEYS?',
+      'variable GROUPCAST_COMPLETELY_ELSE is not a variable of groupcast. Unset it; docs/configuration.md lists the variables.',
+    ])
+  })
+})
+
+describe('problems', () => {
+  const FILE = 'file groupcast.config.json'
+
+  test.each<[string, Given, string]>([
+    [
+      'a port that is no number',
+      { flags: { port: 'abc' } },
+      'port (flag --port) is "abc": it must be a whole number from 0 to 65535.',
+    ],
+    [
+      'a port beyond the last',
+      { env: { GROUPCAST_PORT: '65536' } },
+      'port (variable GROUPCAST_PORT) is 65536: it must be a whole number from 0 to 65535.',
+    ],
+    [
+      'a port with a fraction, in a file',
+      { file: { port: 80.5 } },
+      `port (${FILE}) is 80.5: it must be a whole number from 0 to 65535.`,
+    ],
+    [
+      'an empty variable',
+      { env: { GROUPCAST_PORT: '' } },
+      'port (variable GROUPCAST_PORT) is "": it must be a whole number from 0 to 65535.',
+    ],
+    ['null', { file: { port: null } }, `port (${FILE}) is null: it must be a whole number from 0 to 65535.`],
+    [
+      'a host that is none',
+      { flags: { host: 'a b' } },
+      'host (flag --host) is "a b": it must be an IP address or a host name.',
+    ],
+    [
+      'an IPv6 address in brackets',
+      { flags: { host: '[::1]' } },
+      'host (flag --host) is "[::1]": write an IPv6 address without brackets.',
+    ],
+    [
+      'a path without its slash',
+      { flags: { path: 'events' } },
+      'path (flag --path) is "events": it must start with "/" and have no "/" at the end, segments of A-Z a-z 0-9 . _ ~ -, such as "/events".',
+    ],
+    [
+      "a path that is the server's own",
+      { flags: { path: '/api/x' } },
+      'path (flag --path) is "/api/x": the server has other routes there; choose another path, such as "/events".',
+    ],
+    [
+      'another back end',
+      { flags: { backend: 'uws' } },
+      'backend (flag --backend) is "uws": it must be "node".',
+    ],
+    [
+      'another layer, without its password',
+      { flags: { layer: `redis://:${'p'.repeat(90)}@db/0` } },
+      'layer (flag --layer) is "redis://***@db/0": this version has the memory layer only; use "memory".',
+    ],
+    [
+      "Django's layer",
+      { env: { GROUPCAST_LAYER: 'django+redis://db' } },
+      'layer (variable GROUPCAST_LAYER) is "django+redis://db": this version has the memory layer only; use "memory".',
+    ],
+    ['a layer that is none', { file: { layer: 'x' } }, `layer (${FILE}) is "x": it must be "memory".`],
+    [
+      'a log level that is none',
+      { flags: { logLevel: 'verbose' } },
+      'logLevel (flag --log-level) is "verbose": it must be "silent", "error", "warn", "info" or "debug".',
+    ],
+    [
+      'a boolean that is none',
+      { env: { GROUPCAST_PLAYGROUND: 'yes' } },
+      'playground (variable GROUPCAST_PLAYGROUND) is "yes": it must be true or false.',
+    ],
+    [
+      'a short key, not shown',
+      { flags: { apiKeys: ['hush'] } },
+      'apiKeys[0] (flag --api-key) is not valid (its value is not shown): it must be at least 16 visible ASCII characters without spaces.',
+    ],
+    [
+      'a key that is no text, not shown',
+      { file: { apiKeys: [KEY, 1234567890123456] } },
+      `apiKeys[1] (${FILE}) is not valid (its value is not shown): it must be at least 16 visible ASCII characters without spaces.`,
+    ],
+    [
+      'one key in place of a list, not shown',
+      { file: { apiKeys: 'hush-hush-hush-hush' } },
+      `apiKeys (${FILE}) is not valid (its value is not shown): it must be a list of strings.`,
+    ],
+    [
+      'an origin with a slash at its end',
+      { flags: { allowedOrigins: ['https://app.example/'] } },
+      'allowedOrigins[0] (flag --allowed-origin) is "https://app.example/": write "https://app.example", as browsers send it.',
+    ],
+    [
+      'an origin that is none',
+      { flags: { allowedOrigins: ['*', 'null'] } },
+      'allowedOrigins[1] (flag --allowed-origin) is "null": it must be an origin such as "https://app.example" (scheme, host and port exactly), or "*" for any page.',
+    ],
+    [
+      'a host with a port',
+      { env: { GROUPCAST_ALLOWED_HOSTS: 'localhost:8000' } },
+      'allowedHosts[0] (variable GROUPCAST_ALLOWED_HOSTS) is "localhost:8000": write "localhost".',
+    ],
+    [
+      'history',
+      { file: { groups: [{ match: 'a', history: { count: 1 } }] } },
+      `groups[0].history (${FILE}): history is not part of this version; leave it out.`,
+    ],
+    [
+      'a rule without its pattern',
+      { file: { groups: [{ match: 'a' }, {}] } },
+      `groups[1].match (${FILE}) is missing: it must be a pattern of 1–255 characters of A-Z a-z 0-9 . _ ~ : @ # $ / - and *.`,
+    ],
+    [
+      'a rule that is none',
+      { file: { groups: ['a'] } },
+      `groups[0] (${FILE}) is "a": it must be an object with at least "match".`,
+    ],
+    [
+      'rules that are no JSON',
+      { env: { GROUPCAST_GROUPS: '[{' } },
+      'groups (variable GROUPCAST_GROUPS) is "[{": it must be a list of rules such as {"match":"chat.*","send":"anyone"} (in a variable: as JSON).',
+    ],
+    [
+      'a word of a rule',
+      { file: { groups: [{ match: 'a', join: 'none' }] } },
+      `groups[0].join (${FILE}) is "none": it must be "anyone" or "nobody".`,
+    ],
+    [
+      'a misspelt key of a rule',
+      { file: { groups: [{ match: 'a', jion: 'anyone' }] } },
+      `groups[0].jion (${FILE}) is not a configuration key. Did you mean "join"?`,
+    ],
+    [
+      'a limit of zero',
+      { env: { GROUPCAST_LIMITS_HEARTBEAT_MS: '0' } },
+      'limits.heartbeatMs (variable GROUPCAST_LIMITS_HEARTBEAT_MS) is 0: it must be a whole number from 1 to 2147483647, or false.',
+    ],
+    ['limits that are none', { file: { limits: 5 } }, `limits (${FILE}) is 5: it must be an object.`],
+    [
+      'a misspelt key',
+      { file: { prot: 1 } },
+      `prot (${FILE}) is not a configuration key. Did you mean "port"?`,
+    ],
+    [
+      'a key in another case',
+      { file: { apikeys: ['hush'] } },
+      `apikeys (${FILE}) is not a configuration key. Did you mean "apiKeys"?`,
+    ],
+    [
+      'a limit at the top',
+      { file: { heartbeatMs: 1 } },
+      `heartbeatMs (${FILE}) is not a configuration key. Did you mean "limits.heartbeatMs"?`,
+    ],
+    [
+      'a key like none',
+      { file: { limits: { zzzzzz: 1 } } },
+      `limits.zzzzzz (${FILE}) is not a configuration key. The keys are ${Object.keys(DEFAULT_LIMITS).join(', ')}.`,
+    ],
+    [
+      'a public host without keys',
+      { flags: { host: '0.0.0.0' } },
+      'host (flag --host) is "0.0.0.0", which other machines can reach, and there are no apiKeys: set apiKeys (variable GROUPCAST_API_KEYS, flag --api-key), or allow it with --insecure.',
+    ],
+  ])('%s', (_, given, text) => {
+    const loaded = load(given)
+    expect(loaded.ok ? [] : loaded.problems.map((problem) => problem.text)).toEqual([text])
+  })
+
+  test('carry the key and where it was set', () => {
+    const loaded = load({ file: { limits: { deadAfterMs: 'x' } } })
+    expect(loaded.ok ? [] : loaded.problems).toMatchObject([{ key: 'limits.deadAfterMs', source: FILE }])
+  })
+
+  test('are reported all at once, from every source', () => {
+    const texts = textsOf({
+      flags: { port: 'x', host: '::' },
+      env: { GROUPCAST_DRAIN_MS: '-1', GROUPCAST_HOTS: 'x' },
+      file: { prot: 1, groups: [{ match: '' }], limits: { maxJsonDepth: 0, heartbeat: 1 } },
+    })
+    expect(texts.map((text) => text.split(' ')[text.startsWith('variable') ? 1 : 0])).toEqual([
+      'port',
+      'groups[0].match',
+      'drainMs',
+      'limits.maxJsonDepth',
+      'limits.heartbeat',
+      'prot',
+      'GROUPCAST_HOTS',
+      'host',
+    ])
+  })
+
+  test('a public host is allowed with keys or with insecure, and short keys are the only problem then', () => {
+    expect(configOf({ flags: { host: '0.0.0.0', apiKeys: [KEY] } }).host).toBe('0.0.0.0')
+    expect(configOf({ flags: { host: '::', insecure: true } }).host).toBe('::')
+    expect(textsOf({ flags: { host: '::', apiKeys: ['short'] } })).toHaveLength(1)
+  })
+})
+
+describe('loopback', () => {
+  test.each([
+    ['127.0.0.1', true],
+    ['127.8.9.10', true],
+    ['::1', true],
+    ['0:0:0:0:0:0:0:1', true],
+    ['::ffff:127.0.0.1', true],
+    ['localhost', true],
+    ['LocalHost', true],
+    ['0.0.0.0', false],
+    ['::', false],
+    ['128.0.0.1', false],
+    ['::ffff:10.0.0.1', false],
+    ['localhost.example', false],
+    ['127.0.0.1.example', false],
+    ['', false],
+  ])('%s: %s', (host, is) => {
+    expect(isLoopback(host)).toBe(is)
+  })
+})
+
+describe('allowedOrigins', () => {
+  test.each([
+    '*',
+    'https://a.example',
+    'http://localhost:3000',
+    'http://[::1]:8000',
+    'capacitor://localhost',
+  ])('takes %s', (origin) => {
+    expect(configOf({ flags: { allowedOrigins: [origin] } }).allowedOrigins).toEqual([origin])
+  })
+
+  test.each([
+    '',
+    'null',
+    'a.example',
+    'https://',
+    'https://A.example',
+    'https://a.example:443',
+    'https://*.a.example',
+    'https://user@a.example',
+    'https://a.example/path',
+    'ws://a.example',
+    'file:///etc',
+    'javascript:alert(1)',
+    'capacitor://',
+    'capacitor://a/b',
+    'https://a.example\r\n',
+  ])('refuses %j', (origin) => {
+    expect(load({ flags: { allowedOrigins: [origin] } }).ok).toBe(false)
+  })
+})
+
+describe('what the schema takes, the hub takes too', () => {
+  const unit = (characters: string) => fc.string({ unit: fc.constantFrom(...characters), maxLength: 12 })
+
+  test('allowedOrigins', () => {
+    const rest = fc
+      .tuple(fc.constantFrom('http', 'https', 'app'), unit('aA1.-_:*@/[]% ,'))
+      .map((parts) => parts.join('://'))
+    fc.assert(
+      fc.property(rest, (origin) => {
+        if (load({ flags: { allowedOrigins: [origin] } }).ok) assertOrigins([origin])
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('patterns of groups', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(unit('aZ0._~:@#$/-*! é'), fc.string({ minLength: 250, maxLength: 260 })),
+        (match) => {
+          if (load({ file: { groups: [{ match }] } }).ok) groupsConsumer({ rules: [{ match }] })
+        },
+      ),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('paths', () => {
+    fc.assert(
+      fc.property(unit('a/.-~_:*{}()+?%'), (text) => {
+        const path = `/${text}`
+        if (!load({ flags: { path } }).ok) return
+        createHub().consumer(path, {})
+        expect(new URL(path, 'http://localhost').pathname).toBe(path)
+      }),
+    )
+  })
+})
+
+describe('the file', () => {
+  const write = (name: string, text: string) => writeFileSync(join(cwd, name), text)
+
+  test.each(['groupcast.config.yaml', 'groupcast.config.yml'])('%s is found', (name) => {
+    write(name, 'port: 9000\ngroups:\n  - match: chat.*\n    send: anyone\n')
+    expect(configOf({})).toMatchObject({ port: 9000, groups: [{ match: 'chat.*', send: 'anyone' }] })
+  })
+
+  test('an empty YAML file is an empty configuration', () => {
+    write('groupcast.config.yaml', '# nothing yet\n')
+    expect(configOf({}).port).toBe(8000)
+  })
+
+  test('a byte order mark is no part of it', () => {
+    expect(configOf({ file: '\ufeff{"port":9000}' }).port).toBe(9000)
+  })
+
+  test('two of them are a problem', () => {
+    write('groupcast.config.yaml', 'port: 1')
+    expect(textsOf({ file: { port: 2 } })).toEqual([
+      `groupcast.config.json and groupcast.config.yaml are both in ${cwd}: keep one, or name one with --config.`,
+    ])
+  })
+
+  test('--config names another, before GROUPCAST_CONFIG, and no other is read', () => {
+    mkdirSync(join(cwd, 'etc'))
+    write('etc/a.yaml', 'port: 1')
+    write('etc/b.json', '{"port":2}')
+    const env = { GROUPCAST_CONFIG: 'etc/b.json' }
+    expect(configOf({ file: 'broken', env }).port).toBe(2)
+    expect(configOf({ file: 'broken', env, flags: { config: join(cwd, 'etc/a.yaml') } }).port).toBe(1)
+  })
+
+  test.each<[string, string]>([
+    ['no-such.json', 'file no-such.json (named by --config) cannot be read: there is no such file.'],
+    ['folder.json', 'file folder.json (named by --config) cannot be read: it is a directory.'],
+    ['some.toml', 'file some.toml has an unknown format: its name must end in .json, .yaml or .yml.'],
+  ])('%s is one problem', (name, text) => {
+    mkdirSync(join(cwd, 'folder.json'))
+    expect(textsOf({ flags: { config: name } })).toEqual([text])
+  })
+
+  test.each<[string, string]>([
+    ['{"port": 1,\n  }', 'not valid JSON at line 2, column 3: a key in double quotes was expected.'],
+    ['{"port": 08}', 'not valid JSON at line 1, column 11: "," or "}" was expected.'],
+    [
+      '{\r\n// a comment\r\n}',
+      'not valid JSON at line 2, column 1: a key in double quotes or "}" was expected.',
+    ],
+    [
+      '{"apiKeys": ["hush-hush-hush-hush\n"]}',
+      'not valid JSON at line 1, column 14: a value or "]" was expected.',
+    ],
+    ['{"a" 1}', 'not valid JSON at line 1, column 6: ":" was expected.'],
+    ['', 'not valid JSON at line 1, column 1: a value was expected.'],
+    ['{} {}', 'not valid JSON at line 1, column 4: the end of the file was expected.'],
+    ['[1]', 'must hold an object of configuration keys, such as {"port": 8000}.'],
+    ['null', 'must hold an object of configuration keys, such as {"port": 8000}.'],
+  ])('%j', (file, text) => {
+    const verb = text.startsWith('must') ? '' : 'is '
+    expect(textsOf({ file })).toEqual([`file groupcast.config.json ${verb}${text}`])
+  })
+
+  test.each<[string, string]>([
+    ['port: 1\nport: 2', 'is not valid YAML at line 2, column 1: map keys must be unique.'],
+    [
+      'a: [1\nb: 2',
+      'is not valid YAML at line 2, column 1: flow sequence in block collection must be sufficiently indented and end with a ].',
+    ],
+    ['"hush" hush: - x', 'is not valid YAML at line 1, column 8: unexpected scalar token.'],
+    ['a: *b', 'is not valid YAML: unresolved alias (the anchor must be set before the alias): b.'],
+    [
+      '--- {}\n--- {}',
+      'is not valid YAML at line 2, column 1: a second document begins, and only one is read.',
+    ],
+    ['- 1', 'must hold an object of configuration keys, such as {"port": 8000}.'],
+  ])('YAML %j', (file, text) => {
+    write('groupcast.config.yaml', file)
+    expect(textsOf({})).toEqual([`file groupcast.config.yaml ${text}`])
+  })
+
+  test.each(['['.repeat(50_000), '{"a":'.repeat(50_000), '&a [*a, *a]'])('YAML bomb %#', (text) => {
+    write('groupcast.config.yaml', text)
+    expect(textsOf({})).toHaveLength(1)
+  })
+
+  test('the example of the docs is valid', () => {
+    const example = /```json\n([\s\S]*?)```/.exec(configurationMarkdown())?.[1] ?? ''
+    expect(configOf({ file: example }).groups).toHaveLength(2)
+  })
+})
+
+describe('hostile files', () => {
+  const pristine = Object.getOwnPropertyNames(Object.prototype)
+
+  test.each(['__proto__', 'constructor', 'prototype', 'toString'])('%s is an unknown key', (name) => {
+    const value = `{"${name}":{"port":1,"insecure":true}}`
+    for (const file of [value, `{"limits":${value}}`, `{"groups":[${value}]}`]) {
+      expect(textsOf({ file }).some((text) => text.includes('is not a configuration key'))).toBe(true)
+    }
+    writeFileSync(join(cwd, 'g.yaml'), `${name}: { port: 1 }`)
+    expect(textsOf({ flags: { config: 'g.yaml' } })).toHaveLength(1)
+    expect(({} as { port?: number }).port).toBeUndefined()
+  })
+
+  test('any JSON value at any key neither throws nor pollutes', () => {
+    const keys = [...SETTINGS.map(({ key }) => key), 'limits', 'groups.0', 'groups.0.match', 'apiKeys.0']
+    const names = [...keys, '__proto__', 'constructor', 'toString', 'x\r\ny']
+    const cases = fc.tuple(fc.constantFrom(...names), fc.jsonValue({ maxDepth: 6 }), fc.string())
+    fc.assert(
+      fc.property(cases, ([key, value, text]) => {
+        const name = key.startsWith('limits.') ? key.slice('limits.'.length) : key
+        const inner = JSON.stringify({ [name]: value })
+        const [list = '', , field] = key.split('.')
+        const inList = field === undefined ? [value] : [{ [field]: value }]
+        const file = key.startsWith('limits.')
+          ? `{"limits":${inner}}`
+          : key.includes('.0')
+            ? JSON.stringify({ [list]: inList })
+            : inner
+        const env = { [SETTINGS.find((setting) => setting.key === key)?.variable ?? 'OTHER']: text }
+        for (const given of [{ file }, { env, file: {} }]) {
+          const loaded = load(given)
+          for (const problem of loaded.ok ? [] : loaded.problems) expect(problem.text).not.toMatch(/[\r\n]/)
+        }
+        expect(Object.getOwnPropertyNames(Object.prototype)).toEqual(pristine)
+      }),
+    )
+  })
+
+  test('a value nested beyond the stack is a problem like others', () => {
+    const deep = '['.repeat(20_000) + ']'.repeat(20_000)
+    for (const key of ['port', 'layer', 'groups', 'nothing']) {
+      expect(textsOf({ file: `{"${key}":${deep}}` })).toHaveLength(1)
+    }
+  })
+})
+
+describe('findJsonError', () => {
+  const isJson = (text: string) => {
+    try {
+      JSON.parse(text)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  test('finds one exactly where JSON.parse does', () => {
+    const json = fc.json().map((text) => JSON.stringify(JSON.parse(text), null, 1))
+    const cut = fc.tuple(json, fc.nat(), fc.nat(3), fc.string({ maxLength: 2 }))
+    fc.assert(
+      fc.property(cut, ([text, at, length, put]) => {
+        const offset = at % (text.length + 1)
+        const mutant = text.slice(0, offset) + put + text.slice(offset + length)
+        expect(findJsonError(text)).toBeNull()
+        expect(findJsonError(mutant) === null).toBe(isJson(mutant))
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  test('everything before the error could go on as JSON', () => {
+    expect(findJsonError('{"a":[1,2}')).toEqual({ offset: 9, expected: '"," or "]"' })
+    expect(findJsonError('{"a":tru}')).toEqual({ offset: 5, expected: 'a value' })
+  })
+})
