@@ -1,0 +1,347 @@
+import { spawn } from 'node:child_process'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type WebSocket, WebSocketServer } from 'ws'
+import { backoffMs } from '../../src/cli/subscribe/backoff.ts'
+import { readEnvelope, readPlain } from '../../src/cli/subscribe/texts.ts'
+import { endRuns, groupcast, MAIN, start } from './groupcast.ts'
+
+const TRANSPORTS = ['websocket', 'sse', 'ndjson'] as const
+
+/** One subscriber as the fake server sees it, alike on every transport. */
+interface Subscriber {
+  readonly request: IncomingMessage
+  /** Whether it asked for envelopes; ndjson always gets them. */
+  readonly envelope: boolean
+  /** Sends a message's JSON text. */
+  send(json: string): void
+  /** Sends a text as it is: a frame, the data of an event, a line. */
+  raw(text: string, event?: string): void
+  close(code: number, reason: string): void
+  cut(): void
+}
+
+let server: Server
+let url: string
+/** What happens to the next subscribers; the last one stays. */
+let behaviours: ((subscriber: Subscriber, response: ServerResponse | null) => void)[]
+let subscribers: Subscriber[]
+
+beforeEach(async () => {
+  subscribers = []
+  behaviours = [() => {}]
+  const sockets = new WebSocketServer({ noServer: true })
+  server = createServer((request, response) => welcome(ofResponse(request, response), response))
+  server.on('upgrade', (request, socket, head) => {
+    sockets.handleUpgrade(request, socket, head, (webSocket) =>
+      welcome(ofWebSocket(request, webSocket), null),
+    )
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+})
+
+afterEach(() => {
+  endRuns()
+  for (const subscriber of subscribers) subscriber.cut()
+  server.closeAllConnections()
+  server.close()
+})
+
+function welcome(subscriber: Subscriber, response: ServerResponse | null): void {
+  subscribers.push(subscriber)
+  const behaviour = behaviours.length > 1 ? behaviours.shift() : behaviours[0]
+  behaviour?.(subscriber, response)
+}
+
+function ofWebSocket(request: IncomingMessage, socket: WebSocket): Subscriber {
+  const envelope = socket.protocol === 'groupcast.v1'
+  return {
+    request,
+    envelope,
+    send: (json) => socket.send(envelope ? enveloped(json) : json),
+    raw: (text) => socket.send(text),
+    close: (code, reason) => socket.close(code, reason),
+    cut: () => socket.terminate(),
+  }
+}
+
+function ofResponse(request: IncomingMessage, response: ServerResponse): Subscriber {
+  const isLines = request.headers.accept === 'application/x-ndjson'
+  const envelope = isLines || (request.url ?? '').includes('envelope=1')
+  const begin = () => {
+    const type = isLines ? 'application/x-ndjson' : 'text/event-stream; charset=utf-8'
+    if (!response.headersSent) response.writeHead(200, { 'content-type': type }).flushHeaders()
+  }
+  const raw = (text: string, event?: string) => {
+    begin()
+    if (isLines) response.write(`${text}\n\n`)
+    else response.write(`${event === undefined ? '' : `event: ${event}\n`}data: ${text}\n\n`)
+  }
+  const close = (code: number, reason: string) => {
+    const value = { code, reason }
+    if (envelope) raw(JSON.stringify({ close: value }))
+    else raw(JSON.stringify(value), 'groupcast.close')
+    response.end()
+  }
+  const send = (json: string) => raw(envelope ? enveloped(json) : json)
+  return { request, envelope, send, raw, close, cut: () => response.destroy() }
+}
+
+const enveloped = (json: string) => `{"group":"a","cursor":"e.1","message":${json}}`
+
+// Numbers that JavaScript would round, or write otherwise, show that the text itself is printed.
+const FIRST = '{"type":"x","n":12345678901234567890,"f":1.0}'
+const SECOND = '{"type":"y","text":"ü \\n\\u0000 }"}'
+
+describe.each(TRANSPORTS)('subscribe --transport %s', (transport) => {
+  const args = (...more: string[]) => [
+    'subscribe',
+    'a',
+    'b/#1',
+    '--url',
+    url,
+    '--transport',
+    transport,
+    ...more,
+  ]
+
+  test('prints messages as they come and ends after --count', async () => {
+    behaviours = [
+      (subscriber) => {
+        for (const json of [FIRST, SECOND, FIRST]) subscriber.send(json)
+      },
+    ]
+    const { code, stdout, stderr } = await groupcast(args('--count', '2'))
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${FIRST}\n${SECOND}\n` })
+    expect(stderr).toMatch(/^groupcast: connected to http:\S+ \(\w+\)\n$/)
+    expect(subscribers[0]?.request.url).toBe('/events?group=a&group=b%2F%231')
+  })
+
+  test('--envelope prints envelopes', async () => {
+    behaviours = [
+      (subscriber) => {
+        expect(subscriber.envelope).toBe(true)
+        subscriber.raw('{"open":{"connection":"c","node":"n","groups":[],"heartbeatMs":0}}')
+        subscriber.send(FIRST)
+      },
+    ]
+    const { code, stdout } = await groupcast(args('--envelope', '--count', '1'))
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${enveloped(FIRST)}\n` })
+  })
+
+  test('says on stderr what is no message', async () => {
+    behaviours = [
+      (subscriber) => {
+        subscriber.raw('what?')
+        if (transport === 'websocket') subscriber.raw('{"type":"groupcast.reset","groups":["a"]}')
+        if (transport === 'sse') subscriber.raw('{"groups":["a"]}', 'groupcast.reset')
+        if (transport === 'ndjson') subscriber.raw('{"reset":{"groups":["a"]}}')
+        subscriber.send(FIRST)
+      },
+    ]
+    const { stdout, stderr } = await groupcast(args('--count', '1'))
+    expect(stdout).toBe(`${FIRST}\n`)
+    expect(stderr.split('\n').slice(1, -1)).toEqual([
+      'groupcast: left out 5 characters that are not a JSON object.',
+      'groupcast: messages of a may have been missed: reload what depends on them.',
+    ])
+  })
+
+  test('comes back after a lost connection and after a close that asks for it', async () => {
+    behaviours = [
+      (subscriber) => {
+        subscriber.send(FIRST)
+        setTimeout(() => subscriber.cut(), 50)
+      },
+      (subscriber) => {
+        subscriber.send(SECOND)
+        subscriber.close(4008, 'Too slow.')
+      },
+      (subscriber) => subscriber.send(FIRST),
+    ]
+    const { code, stdout, stderr } = await groupcast(args('--count', '3'))
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${FIRST}\n${SECOND}\n${FIRST}\n` })
+    expect(stderr).toMatch(/ was lost\. Trying again in 0\.\d s\.\n|again in 1\.0 s\.\n/)
+    expect(stderr).toMatch(
+      /closed the connection \(4008 slow-consumer\): Too slow\. Trying again in [012]\.\d s\.\n/,
+    )
+  })
+
+  test('ends with 1 when the server says not to come back', async () => {
+    behaviours = [(subscriber) => subscriber.close(4503, 'Not for you.')]
+    const { code, stderr } = await groupcast(args())
+    expect(code).toBe(1)
+    expect(stderr).toMatch(
+      /\ngroupcast: the server closed the connection \(4503 forbidden\): Not for you\.\n$/,
+    )
+    expect(subscribers).toHaveLength(1)
+  })
+
+  test('ends with 0 after a normal close', async () => {
+    behaviours = [(subscriber) => subscriber.close(1000, 'Done.')]
+    const { code, stderr } = await groupcast(args())
+    expect(code).toBe(0)
+    expect(stderr).toMatch(/\ngroupcast: the server closed the connection \(1000\): Done\.\n$/)
+  })
+
+  test('--no-reconnect ends with 1 when the connection is lost, or cannot be made', async () => {
+    behaviours = [
+      (subscriber) => {
+        subscriber.send(FIRST)
+        setTimeout(() => subscriber.cut(), 50)
+      },
+    ]
+    const lost = await groupcast(args('--no-reconnect'))
+    expect(lost).toMatchObject({ code: 1, stdout: `${FIRST}\n` })
+    expect(lost.stderr).toMatch(/\ngroupcast: the connection .*was lost\.\n$/)
+    server.closeAllConnections()
+    server.close()
+    expect(await groupcast(args('--no-reconnect'))).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `groupcast: nothing listens at ${url}: start it with groupcast serve, or give its address with --url.\n`,
+    })
+  })
+
+  test.each(['SIGINT', 'SIGTERM'] as const)('%s ends it with 0, connected or waiting', async (signal) => {
+    const connected = start(args())
+    await connected.until('stderr', /connected to/)
+    connected.process.kill(signal)
+    expect(await connected.outcome).toMatchObject({ code: 0 })
+    behaviours = [(subscriber) => subscriber.close(1012, '')]
+    const waiting = start(args())
+    await waiting.until('stderr', /(?:Trying again in .*\s+.*){3}/)
+    waiting.process.kill(signal)
+    expect(await waiting.outcome).toMatchObject({ code: 0 })
+  })
+
+  test('ends quietly when its reader has gone', async () => {
+    behaviours = [
+      (subscriber) => {
+        const timer = setInterval(() => subscriber.send(FIRST), 20)
+        subscriber.request.socket.on('close', () => clearInterval(timer))
+      },
+    ]
+    const command = [process.execPath, MAIN, ...args()].map((part) => `'${part}'`).join(' ')
+    const shell = spawn('bash', ['-c', `set -o pipefail; ${command} | head -n 1`])
+    let written = ''
+    for (const stream of [shell.stdout, shell.stderr]) stream.on('data', (text) => (written += text))
+    const code = await new Promise((resolve) => shell.on('close', resolve))
+    expect(code).toBe(0)
+    expect(written.split('\n').sort()).toEqual([
+      '',
+      `groupcast: connected to ${url}/events?group=a&group=b%2F%231 (${transport})`,
+      FIRST,
+    ])
+  })
+
+  test('a slow trickle of bytes and a burst come out the same', async () => {
+    behaviours = [
+      (subscriber) => {
+        for (let i = 0; i < 5000; i++) subscriber.send(`{"type":"x","i":${i},"text":"äöü€"}`)
+      },
+    ]
+    const { stdout } = await groupcast(args('--count', '5000'))
+    const numbers = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { i: number }).i)
+    expect(numbers).toEqual(Array.from({ length: 5000 }, (_, i) => i))
+  })
+})
+
+describe.each(['sse', 'ndjson'])('subscribe --transport %s to a server that refuses', (transport) => {
+  const args = (...more: string[]) => ['subscribe', 'a', '--url', url, '--transport', transport, ...more]
+  const refuse = (status: number, code: string) => (_: Subscriber, response: ServerResponse | null) => {
+    response?.writeHead(status, { 'content-type': 'application/problem+json' })
+    response?.end(JSON.stringify({ code, detail: 'Because.' }))
+  }
+
+  test('for good', async () => {
+    behaviours = [refuse(403, 'origin-not-allowed')]
+    const text = 'groupcast: the server refused (403 origin-not-allowed): Because.\n'
+    expect(await groupcast(args())).toEqual({ code: 1, stdout: '', stderr: text })
+  })
+
+  test('for now', async () => {
+    behaviours = [refuse(503, 'restarting'), refuse(502, 'unknown'), (subscriber) => subscriber.send(FIRST)]
+    const { code, stderr } = await groupcast(args('--count', '1'))
+    expect(code).toBe(0)
+    expect(stderr).toMatch(/refused \(503 restarting\): Because\. Trying again/)
+    expect(stderr).toMatch(/refused \(502 unknown\): Because\. Trying again/)
+  })
+
+  test('by answering something else', async () => {
+    behaviours = [(_, response) => response?.writeHead(200, { 'content-type': 'text/html' }).end('<p>')]
+    const { code, stderr } = await groupcast(args())
+    expect(code).toBe(1)
+    expect(stderr).toMatch(
+      /^groupcast: the server answers with text\/html, not .*: is it a groupcast server, .*\n$/,
+    )
+  })
+})
+
+describe('subscribe --transport websocket to a server that refuses', () => {
+  test.each([403, 503])('with %d', async (status) => {
+    server.removeAllListeners('upgrade')
+    server.on('upgrade', (_, socket) => {
+      const body = JSON.stringify({ code: status === 403 ? 'forbidden' : 'restarting', detail: 'Because.' })
+      socket.end(`HTTP/1.1 ${status} No\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+    })
+    const run = start(['subscribe', 'a', '--url', url])
+    if (status === 403) {
+      const stderr = 'groupcast: the server refused (403 forbidden): Because.\n'
+      expect(await run.outcome).toEqual({ code: 1, stdout: '', stderr })
+    } else {
+      await run.until('stderr', /(?:refused \(503 restarting\): Because\. Trying again in .*\s+.*){2}/)
+    }
+  })
+
+  test('without the subprotocol of envelopes', async () => {
+    server.removeAllListeners('upgrade')
+    const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => false })
+    server.on('upgrade', (request, socket, head) => {
+      sockets.handleUpgrade(request, socket, head, (webSocket) =>
+        welcome(ofWebSocket(request, webSocket), null),
+      )
+    })
+    const { code, stderr } = await groupcast(['subscribe', 'a', '--url', url, '--envelope'])
+    expect(code).toBe(1)
+    expect(stderr).toBe(`groupcast: the request to ${url} failed: Server sent no subprotocol.\n`)
+  })
+})
+
+describe('texts', () => {
+  test.each<[string, unknown]>([
+    ['{"message":{"type":"x","n":1.0}}', { kind: 'message', json: '{"type":"x","n":1.0}' }],
+    ['{"cursor":"e.1","message":{"a":1}}', { kind: 'message', json: '{"a":1}' }],
+    ['{"message":{"a":1},"group":"a"}', { kind: 'message', json: '{"a":1}' }],
+    ['{ "group":"a","message":{"a" : 1} }', { kind: 'message', json: '{"a":1}' }],
+    ['{"group":"\\"","message":{"b":\r\n2}}', { kind: 'message', json: '{"b": 2}' }],
+    ['{"reply":1,"result":null}', null],
+    ['{"open":{}}', null],
+    ['{"close":{"code":"x"}}', null],
+    ['{"close":null}', null],
+    [
+      '{"reset":5}',
+      { kind: 'notice', text: 'messages of all groups may have been missed: reload what depends on them.' },
+    ],
+    ['[', { kind: 'notice', text: 'left out 1 characters that are not a JSON object.' }],
+    ['null', { kind: 'notice', text: 'left out 4 characters that are not a JSON object.' }],
+  ])('envelope %s', (text, meaning) => {
+    expect(readEnvelope(text, false)).toEqual(meaning)
+  })
+
+  test('plain', () => {
+    expect(readPlain(' {"type":\n"x"} ')).toEqual({ kind: 'message', json: '{"type": "x"}' })
+  })
+})
+
+test('the waits between attempts grow to half a minute, all of them at random from nothing', () => {
+  const longest = Array.from({ length: 8 }, (_, i) => backoffMs(i + 1, () => 1))
+  expect(longest).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000])
+  expect(backoffMs(5, () => 0)).toBe(0)
+  expect(backoffMs(2000, () => 1)).toBe(30_000)
+})

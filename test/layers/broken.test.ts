@@ -1,0 +1,55 @@
+/** The conformance suite is worth what it catches: layers with one fault each, and the cases that must fail for them. */
+import { describe, expect, test } from 'vitest'
+import { type ConformanceCase, layerConformance } from '../../src/testing/index.ts'
+import { type BrokenLayer, changed, soundLayers } from './broken/broken-layer.ts'
+import { brokenChannels } from './broken/channels.ts'
+import { brokenGroups } from './broken/groups.ts'
+import { brokenRest } from './broken/rest.ts'
+
+const brokenLayers: readonly BrokenLayer[] = [...brokenGroups, ...brokenChannels, ...brokenRest]
+
+// Broken layers are found by waiting in vain, so not for long; the first test shows that sound ones do not need more.
+const deadlineMs = 150
+
+function casesFor(create: BrokenLayer['create']): ConformanceCase[] {
+  return layerConformance({ clock: 'manual', nodes: 3, deadlineMs, seed: 1, create })
+}
+
+function numberOf({ title }: ConformanceCase): string {
+  return title.split(' ')[0] as string
+}
+
+/** The numbers of the cases that fail. */
+async function failures(cases: readonly ConformanceCase[]): Promise<string[]> {
+  const results = await Promise.allSettled(cases.map(({ run }) => run()))
+  return cases.filter((_, index) => results[index]?.status === 'rejected').map(numberOf)
+}
+
+test('a layer that is wrapped but not changed passes', async () => {
+  const cases = casesFor((count, setup) => ({
+    layers: soundLayers(count, setup).map((inner) => changed(inner, {})),
+  }))
+  expect(await failures(cases)).toEqual([])
+})
+
+describe('the suite catches', { concurrent: true }, () => {
+  for (const { what, caughtBy, create } of brokenLayers) {
+    const obligation = Number.parseInt(caughtBy[0] as string, 10)
+    test(`${obligation}: a layer that ${what}`, async ({ expect }) => {
+      const cases = casesFor(create).filter((one) => one.obligation === obligation)
+      expect(await failures(cases)).toEqual(expect.arrayContaining([...caughtBy]))
+    })
+  }
+})
+
+test('every case can fail', () => {
+  const proven = new Set(brokenLayers.flatMap(({ caughtBy }) => caughtBy))
+  const numbers = casesFor(() => ({ layers: [] })).map(numberOf)
+  expect(numbers.filter((number) => !proven.has(number))).toEqual([])
+  expect(new Set(numbers).size).toBe(numbers.length)
+})
+
+test('every obligation has cases', () => {
+  const obligations = casesFor(() => ({ layers: [] })).map(({ obligation }) => obligation)
+  expect([...new Set(obligations)].sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13])
+})
