@@ -1,17 +1,21 @@
 import { defineConfig } from 'vitest/config'
 
+const source = (path: string) => new URL(path, import.meta.url).pathname
+
 export default defineConfig({
   resolve: {
     alias: [
-      { find: /^groupcast$/, replacement: new URL('./src/index.ts', import.meta.url).pathname },
-      { find: /^groupcast\/testing$/, replacement: new URL('./src/testing/index.ts', import.meta.url).pathname },
+      // Tests and examples import the package by its name, as users do, and get the source.
+      { find: /^groupcast$/, replacement: source('./src/index.ts') },
+      { find: /^groupcast\/testing$/, replacement: source('./src/testing/index.ts') },
     ],
   },
   test: {
     include: ['test/**/*.test.ts'],
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
-    // Real sockets and child processes: a test that forgets one should fail here, not hang the run.
-    teardownTimeout: 5_000,
+    globalSetup: ['test/global-setup.ts'],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    // CI counts from the runner's own report.
+    reporters: process.env.CI ? ['default', ['json', { outputFile: 'test-results/report.json' }]] : ['default'],
   },
 })
