@@ -1,0 +1,147 @@
+/** The standalone server as a whole: hub, API and page on one port. */
+import { request } from 'node:http'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { loadConfig } from '../../src/server/config/load.ts'
+import { startServer } from '../../src/server/server.ts'
+import { openClient } from '../support/clients.ts'
+import { until, within } from '../support/until.ts'
+
+async function start(flags: Readonly<Record<string, unknown>> = {}) {
+  const loaded = loadConfig({ flags: { port: 0, ...flags }, env: {}, cwd: '/nowhere' })
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
+  const server = await startServer(loaded.config)
+  onTestFinished(() => server.close())
+  return server
+}
+
+const post = (url: string, body: unknown, headers: Readonly<Record<string, string>> = {}) =>
+  fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  })
+
+test('a message published over HTTP reaches an event stream and a WebSocket as the same text', async () => {
+  const { url } = await start()
+  const clients = [
+    await openClient('sse', `${url}/events?group=a`),
+    await openClient('websocket', `${url}/events?group=a`),
+  ]
+  const response = await post(`${url}/api/groups/a/messages`, { type: 'chat.message', text: 'hi' })
+  expect([response.status, await response.json()]).toEqual([200, { cursor: null }])
+  for (const client of clients) {
+    await until('it has come', () => client.messages.length === 1)
+    expect(client.messages).toEqual(['{"type":"chat.message","text":"hi"}'])
+    client.close()
+  }
+})
+
+test('a bulk of ndjson lines reaches all members in order', async () => {
+  const { url } = await start()
+  const clients = [
+    await openClient('ndjson', `${url}/events?group=a`),
+    await openClient('websocket+envelope', `${url}/events?group=a`),
+  ]
+  const lines = Array.from({ length: 5_000 }, (_, n) =>
+    JSON.stringify({ groups: ['a'], message: { type: 'n', n } }),
+  )
+  const response = await fetch(`${url}/api/publish`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-ndjson' },
+    body: lines.join('\n'),
+  })
+  const { results } = (await response.json()) as { results: unknown[] }
+  expect(results).toHaveLength(5_000)
+  for (const client of clients) {
+    await until('all have come', () => client.messages.length === 5_000)
+    expect(client.messages.map((text) => JSON.parse(text).n)).toEqual(lines.map((_, n) => n))
+    client.close()
+  }
+})
+
+test('a connection is listed, counted and closed over the API', async () => {
+  const { url } = await start()
+  const client = await openClient('sse', `${url}/events?group=a`)
+  expect(await (await fetch(`${url}/api/groups/a`)).json()).toEqual({
+    name: 'a',
+    connections: { websocket: 0, sse: 1, ndjson: 0 },
+  })
+  const response = await fetch(`${url}/api/connections/${client.id}?code=4001&reason=moved`, {
+    method: 'DELETE',
+  })
+  expect([response.status, await response.json()]).toEqual([200, { result: 'closed' }])
+  expect(await within('the end', client.ended)).toEqual({ code: 4001, reason: 'moved' })
+})
+
+describe('pages', () => {
+  test('the playground is at /, told where the events are, and can be turned off', async () => {
+    const { url } = await start({ path: '/live' })
+    const page = await fetch(`${url}/`)
+    expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8')
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'self'")
+    expect(await page.text()).toMatch(/<meta name="groupcast-events-path" content="\/live"/)
+    expect((await fetch(`${url}/`, { method: 'POST' })).status).toBe(405)
+    const bare = await start({ playground: false })
+    expect((await fetch(`${bare.url}/`)).status).toBe(404)
+  })
+
+  test('unknown URLs are problem documents', async () => {
+    const { url } = await start()
+    for (const path of ['/nowhere', '/api/nowhere', '/playground/../server.js']) {
+      const response = await fetch(url + path)
+      expect(response.status).toBe(404)
+      expect(await response.json()).toMatchObject({ code: 'not-found', status: 404 })
+    }
+  })
+})
+
+test('with API keys the API needs one, the streams do not', async () => {
+  const key = 'k'.repeat(32)
+  const { url } = await start({ apiKeys: [key] })
+  expect((await post(`${url}/api/groups/a/messages`, { type: 'x' })).status).toBe(401)
+  expect(
+    (await post(`${url}/api/groups/a/messages`, { type: 'x' }, { authorization: `Bearer ${key}` })).status,
+  ).toBe(200)
+  const client = await openClient('sse', `${url}/events?group=a`)
+  expect(client.status).toBe(200)
+  client.close()
+})
+
+test('on loopback without keys, a name that was pointed at this machine is refused everywhere', async () => {
+  const { url } = await start()
+  const statusOf = (path: string, host: string) =>
+    new Promise((resolve, reject) => {
+      request(url + path, { headers: { host } }, (response) => {
+        resolve(response.statusCode)
+        response.destroy()
+      })
+        .on('error', reject)
+        .end()
+    })
+  for (const path of ['/events?group=a', '/api/groups']) {
+    expect(await statusOf(path, 'evil.example:8000')).toBe(403)
+    expect(await statusOf(path, 'localhost:8000')).toBe(200)
+  }
+  const socket = await openClient('websocket', `${url}/events`, { headers: { host: 'evil.example' } })
+  expect(socket.status).toBe(403)
+})
+
+test('close tells the clients to come back, delivers what was sent, and frees the port', async () => {
+  const server = await start()
+  const clients = await Promise.all(
+    (['websocket', 'sse', 'ndjson'] as const).map((kind) => openClient(kind, `${server.url}/events?group=a`)),
+  )
+  for (let n = 0; n < 1_000; n++) void server.hub.groupSend('a', { type: 'n', n, text: 'x'.repeat(500) })
+  await within('the server to close', server.close())
+  for (const client of clients) {
+    expect(await within('the end', client.ended)).toMatchObject({ code: 1012 })
+    expect(client.messages).toHaveLength(1_000)
+  }
+  expect(clients[1]?.retries.at(-1)).toBeLessThanOrEqual(5_000)
+  await expect(fetch(server.url)).rejects.toThrow()
+})
+
+test('a port that is taken rejects with EADDRINUSE and leaves nothing running', async () => {
+  const { url } = await start()
+  await expect(start({ port: Number(new URL(url).port) })).rejects.toMatchObject({ code: 'EADDRINUSE' })
+})
