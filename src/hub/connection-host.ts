@@ -1,22 +1,17 @@
 import type { Clock } from '../clock.ts'
 import type { ChannelLayer } from '../layers/layer.ts'
 import type { MessageCheck } from '../message.ts'
-import type { Limits } from '../options.ts'
 import type { Groups } from './groups.ts'
 import type { Sent } from './hub-api.ts'
 import type { LiveConnection } from './live-connection.ts'
-import type { Turn } from './turn.ts'
+import type { OutboxHost } from './outbox.ts'
 
 /** What a connection needs of its hub. One object for all connections. */
-export interface ConnectionHost {
+export interface ConnectionHost extends OutboxHost {
   readonly nodeId: string
-  readonly limits: Limits
-  /** A batch that passes this is written at once, whatever else the turn brings. */
-  readonly earlyFlushBytes: number
   readonly layer: ChannelLayer
   readonly messages: MessageCheck
   readonly groups: Groups
-  readonly turn: Turn
   readonly clock: Clock
   readonly counters: Counters
   groupSend(group: string, message: { readonly type: string }): Promise<Sent>

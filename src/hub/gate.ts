@@ -15,7 +15,8 @@ import type {
 import { ENVELOPE_PROTOCOL } from '../wire/websocket.ts'
 import type { WireFormat } from '../wire/wire-format.ts'
 import { type ClientFrame, parseClientFrame } from './client-frame.ts'
-import { denialOf, type LiveConnection } from './live-connection.ts'
+import { denialOf } from './denial.ts'
+import type { LiveConnection } from './live-connection.ts'
 import { isWebSocketUpgrade, negotiate } from './negotiate.ts'
 import type { RouteMatch, Router } from './router.ts'
 

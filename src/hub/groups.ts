@@ -74,7 +74,7 @@ export class Group {
       }
       const frame = publication.frame(format)
       const root = turn.root(format)
-      for (let i = 0; i < members.length; i++) members[i]?.append(frame, root)
+      for (let i = 0; i < members.length; i++) members[i]?.outbox.append(frame, root)
     }
     return this.size
   }

@@ -1,7 +1,5 @@
-import type { Batch } from '../batch.ts'
-import { ERRORS, type ErrorCode, errorCodeOf, GroupcastError, isComeBackCode, Refusal } from '../errors.ts'
+import { ERRORS, type ErrorCode, GroupcastError, isComeBackCode } from '../errors.ts'
 import { assertMessage } from '../message.ts'
-import { badName, isGroupName } from '../names.ts'
 import { Publication } from '../publication.ts'
 import type { ConnectionRequest, Denial, Link, LinkOwner } from '../transports/backend.ts'
 import type { Control, Transport, WireFormat } from '../wire/wire-format.ts'
@@ -10,37 +8,36 @@ import { assertClose, fittingReason } from './close-code.ts'
 import { perform } from './commands.ts'
 import type { ConnectionHost } from './connection-host.ts'
 import type { Connection, DisconnectInfo } from './consumer.ts'
-import type { Membership } from './groups.ts'
+import { asRefusal, denialOf, isClientFault, reasonFor } from './denial.ts'
 import type { Beating } from './heartbeats.ts'
 import { Inbox } from './inbox.ts'
+import { Memberships } from './memberships.ts'
+import { Outbox, type OutboxOwner } from './outbox.ts'
 import type { RouteMatch } from './router.ts'
 
-// Numbers, in the order of a life, so that the hot path compares integers.
+// In the order of a life.
 const CONNECTING = 0
 const OPEN = 1
-/** Over its backlog: to be closed at the end of the turn, gets nothing more. */
-const CONDEMNED = 2
-const CLOSING = 3
-const CLOSED = 4
+const CLOSING = 2
+const CLOSED = 3
 
 /**
- * One live client. Consumers see it as a {@link Connection}; the back end as a {@link LinkOwner}; groups append frames to it.
+ * One live client. Consumers see it as a {@link Connection}; the back end as a {@link LinkOwner}; groups append frames to its outbox.
  * It owns all its state, and nothing of it lives in a shared closure.
  */
-export class LiveConnection implements Connection, LinkOwner, Beating {
+export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwner {
   readonly localId: string
-  readonly format: WireFormat
+  /** What this client has yet to get; groups append to it. */
+  readonly outbox: Outbox
   readonly params: Readonly<Record<string, string>>
   readonly request: ConnectionRequest
   readonly #match: RouteMatch
   readonly #host: ConnectionHost
   readonly #inbox: Inbox
-  readonly #memberships = new Map<string, Membership>()
+  readonly #memberships: Memberships
   link: Link | null = null
   isAlive = true
   #phase = CONNECTING
-  /** Frames that wait: for the end of the turn, for the client to be let in, or for a congested link. */
-  #pending: Batch | null = null
   #decide: ((denial: Denial | null) => void) | null = null
   #closeInfo: DisconnectInfo | null = null
   #isPaused = false
@@ -56,11 +53,12 @@ export class LiveConnection implements Connection, LinkOwner, Beating {
     host: ConnectionHost,
   ) {
     this.localId = localId
-    this.format = format
+    this.outbox = new Outbox(format, host, this)
     this.params = match.params
     this.request = request
     this.#match = match
     this.#host = host
+    this.#memberships = new Memberships(this, host.groups)
     this.#inbox = new Inbox(
       (error) => this.#failed(error),
       () => this.#progressed(),
@@ -77,6 +75,10 @@ export class LiveConnection implements Connection, LinkOwner, Beating {
     return this.#host.layer.channelOf(this.#host.nodeId, this.localId)
   }
 
+  get format(): WireFormat {
+    return this.outbox.format
+  }
+
   get transport(): Transport {
     return this.format.transport
   }
@@ -86,7 +88,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating {
   }
 
   get groups(): readonly string[] {
-    return [...this.#memberships.keys()]
+    return this.#memberships.names
   }
 
   get signal(): AbortSignal {
@@ -104,29 +106,15 @@ export class LiveConnection implements Connection, LinkOwner, Beating {
 
   send(message: { readonly type: string }): void {
     assertMessage(message)
-    this.#sendPublication(new Publication(null, JSON.stringify(message), null))
+    this.outbox.send(new Publication(null, JSON.stringify(message), null).frame(this.format))
   }
 
-  async join(name: string): Promise<void> {
-    if (!isGroupName(name)) throw new Refusal('invalid-name', badName('group', name))
-    if (this.#phase > OPEN) return
-    const { groups, limits } = this.#host
-    const isMember = this.#memberships.has(name)
-    if (!isMember && this.#memberships.size >= limits.maxGroupsPerConnection) {
-      throw new Refusal('too-many-groups', `A connection can be in ${limits.maxGroupsPerConnection} groups.`)
-    }
-    const group = groups.open(name)
-    if (!isMember) this.#memberships.set(name, group.add(this))
-    try {
-      await groups.settle(group)
-    } catch (error) {
-      this.#remove(name)
-      throw error
-    }
+  async join(group: string): Promise<void> {
+    if (this.#phase <= OPEN) await this.#memberships.join(group, this.#host.limits.maxGroupsPerConnection)
   }
 
-  async leave(name: string): Promise<void> {
-    this.#remove(name)
+  async leave(group: string): Promise<void> {
+    await this.#memberships.leave(group)
   }
 
   close(code = 1000, reason = ''): void {
@@ -161,10 +149,9 @@ export class LiveConnection implements Connection, LinkOwner, Beating {
     this.link = link
     this.#phase = OPEN
     this.#host.opened(this)
-    this.#writeControl({ open: this.#openControl() }, this.#retryMs())
+    this.outbox.open(link, this.format.control({ open: this.#openControl() }, this.#retryMs()))
     // Closed between the decision and the start of the response.
     if (this.#closeInfo !== null) this.#shut(this.#closeInfo)
-    else this.flush()
   }
 
   received(text: string): void {
@@ -189,7 +176,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating {
   }
 
   drained(): void {
-    this.flush()
+    this.outbox.flush()
   }
 
   alive(): void {
@@ -209,41 +196,13 @@ export class LiveConnection implements Connection, LinkOwner, Beating {
     return this.#match.route
   }
 
-  /**
-   * Adds a frame to what this connection will get. Runs once for every delivery: no allocation but the batch that the first
-   * member of a group makes, no closure, no call into the transport (bench: fan-out).
-   */
-  append(frame: Buffer, root: Batch): void {
-    const pending = this.#pending
-    if (pending === null) {
-      if (this.#phase > OPEN) return
-      this.#pending = root.append(frame)
-      this.#host.turn.add(this)
-      return
-    }
-    const next = pending.append(frame)
-    this.#pending = next
-    if (next.size > this.#host.earlyFlushBytes) this.#overflow(next)
-  }
-
-  /** End of the turn, or the link is writable again. */
-  flush(): void {
-    const { link } = this
-    if (this.#phase === CONDEMNED) {
-      this.#closeWith('slow-consumer')
-      return
-    }
-    if (this.#pending === null || link === null || !link.writable) return
-    this.#write(this.#pending, link)
-  }
-
   /** A publication of a group whose type this consumer handles. */
   handleLater(publication: Publication): void {
     const handler = this.route.handlers.get(publication.type)
     if (handler === undefined || this.#phase > OPEN) return
     const bytes = publication.json.length
     if (this.#handlerBacklogBytes + bytes > this.#host.limits.maxBacklogBytes) {
-      this.#condemn()
+      this.outbox.overflow()
       return
     }
     this.#handlerBacklogBytes += bytes
@@ -257,7 +216,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating {
   receiveFromChannel(publication: Publication): boolean {
     if (this.#phase > OPEN) return true
     if (!this.route.handlers.has(publication.type)) {
-      this.#sendPublication(publication)
+      this.outbox.send(publication.frame(this.format))
       return true
     }
     if (this.#isFull) return false
@@ -265,10 +224,14 @@ export class LiveConnection implements Connection, LinkOwner, Beating {
     return true
   }
 
-  /** The frames in a group moved: this connection's place is now `index`. */
+  /** A group moved this connection to another place among its members. */
   movedTo(group: string, index: number): void {
-    const membership = this.#memberships.get(group)
-    if (membership !== undefined) membership.index = index
+    this.#memberships.moved(group, index)
+  }
+
+  overflowed(): void {
+    this.#host.counters.slowConsumers++
+    this.#closeWith('slow-consumer')
   }
 
   died(): void {
@@ -311,59 +274,27 @@ export class LiveConnection implements Connection, LinkOwner, Beating {
   async #handle(frame: ClientFrame): Promise<void> {
     try {
       const result = await perform(this, frame, this.#host)
-      if (frame.reply !== null) this.#writeControl({ reply: frame.reply, result: result ?? null })
+      if (frame.reply !== null) this.#sendControl({ reply: frame.reply, result: result ?? null })
     } catch (error) {
       if (!isClientFault(error)) throw error
-      const answer = { code: error.code, message: error instanceof Refusal ? error.reason : error.message }
+      const answer = { code: error.code, message: reasonFor(error) }
       // Where the transport has no way to say it, the close code says it.
-      if (!this.#writeControl({ reply: frame.reply, error: answer })) throw error
+      if (!this.#sendControl({ reply: frame.reply, error: answer })) throw error
     }
-  }
-
-  #sendPublication(publication: Publication): void {
-    if (this.#phase > OPEN) return
-    this.append(publication.frame(this.format), this.#host.turn.root(this.format))
   }
 
   /** Whether the format shows it. Goes out in order with everything else. */
-  #writeControl(control: Control, retryMs?: number): boolean {
-    const frame = this.format.control(control, retryMs)
-    if (frame === null) return false
-    if ('open' in control && this.link !== null) {
-      // The first thing of all, before whatever was held while the client was at the door.
-      this.link.write(this.#host.turn.root(this.format).append(frame))
-    } else {
-      this.append(frame, this.#host.turn.root(this.format))
-    }
-    return true
-  }
-
-  #write(batch: Batch, link: Link): void {
-    this.#pending = null
-    link.write(batch)
-    this.#host.turn.wrote(batch)
-  }
-
-  #overflow(pending: Batch): void {
-    const { link } = this
-    if (link?.writable === true) this.#write(pending, link)
-    else if (pending.size + (link?.bufferedBytes ?? 0) > this.#host.limits.maxBacklogBytes) this.#condemn()
-  }
-
-  /** Closes at the end of the turn: groups are being walked now. */
-  #condemn(): void {
-    if (this.#phase > OPEN) return
-    this.#host.counters.slowConsumers++
-    this.#phase = CONDEMNED
-    this.#pending = null
-    this.#host.turn.add(this)
+  #sendControl(control: Control): boolean {
+    const frame = this.format.control(control)
+    if (frame !== null) this.outbox.send(frame)
+    return frame !== null
   }
 
   #failed(error: unknown): void {
     const code = isClientFault(error) ? error.code : 'internal-error'
     if (!isClientFault(error)) this.#host.report(error, `consumer ${this.route.path}`, this)
     this.#inbox.clear()
-    if (this.#phase < CLOSED) this.#closeWith(code, error instanceof Refusal ? error.reason : undefined)
+    if (this.#phase < CLOSED) this.#closeWith(code, isClientFault(error) ? reasonFor(error) : undefined)
   }
 
   #progressed(): void {
@@ -418,10 +349,8 @@ export class LiveConnection implements Connection, LinkOwner, Beating {
     this.#closeInfo = info
     // What the client still wanted is moot; what it said before it left by itself is not.
     this.#inbox.clear()
-    if (this.#pending !== null) this.#write(this.#pending, link)
-    const isComeBack = isComeBackCode(info.code)
-    const frame = this.format.control({ close: info }, isComeBack ? this.#retryMs() : undefined)
-    if (frame !== null) this.#write(this.#host.turn.root(this.format).append(frame), link)
+    const retryMs = isComeBackCode(info.code) ? this.#retryMs() : undefined
+    this.outbox.finish(this.format.control({ close: info }, retryMs))
     this.#phase = CLOSING
     this.#leaveAll()
     link.close(info.code, info.reason)
@@ -430,8 +359,8 @@ export class LiveConnection implements Connection, LinkOwner, Beating {
   #end(info: DisconnectInfo): void {
     if (this.#phase === CLOSED) return
     this.#phase = CLOSED
-    this.#pending = null
     this.link = null
+    this.outbox.shut()
     this.#leaveAll()
     this.#abort?.abort()
     this.#host.closed(this)
@@ -445,15 +374,9 @@ export class LiveConnection implements Connection, LinkOwner, Beating {
   }
 
   #leaveAll(): void {
-    for (const name of this.groups) this.#remove(name)
-  }
-
-  #remove(name: string): void {
-    const membership = this.#memberships.get(name)
-    if (membership === undefined) return
-    this.#memberships.delete(name)
-    membership.group.remove(membership)
-    this.#host.groups.settle(membership.group).catch((error) => this.#host.report(error, 'layer', this))
+    for (const group of this.groups) {
+      this.#memberships.leave(group).catch((error) => this.#host.report(error, 'layer', this))
+    }
   }
 
   #openControl() {
@@ -470,20 +393,4 @@ export class LiveConnection implements Connection, LinkOwner, Beating {
   #retryMs(): number {
     return Math.ceil(Math.random() * this.#host.limits.retrySpreadMs)
   }
-}
-
-function isClientFault(error: unknown): error is GroupcastError {
-  return (
-    error instanceof Refusal || (error instanceof GroupcastError && errorCodeOf(error) === 'invalid-message')
-  )
-}
-
-function asRefusal(error: unknown): unknown {
-  return error instanceof GroupcastError ? new Refusal(error.code, error.message) : error
-}
-
-/** The denial of an error's code. */
-export function denialOf(code: ErrorCode, reason: string = ERRORS[code].message): Denial {
-  const { closeCode, httpStatus, comeBack } = ERRORS[code]
-  return { code, closeCode, httpStatus, comeBack, reason }
 }

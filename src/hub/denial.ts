@@ -1,0 +1,26 @@
+/** Whose fault an error is, and what a client is told of it. */
+import { ERRORS, type ErrorCode, errorCodeOf, GroupcastError, Refusal } from '../errors.ts'
+import type { Denial } from '../transports/backend.ts'
+
+/** The denial of an error's code. */
+export function denialOf(code: ErrorCode, reason: string = ERRORS[code].message): Denial {
+  const { closeCode, httpStatus, comeBack } = ERRORS[code]
+  return { code, closeCode, httpStatus, comeBack, reason }
+}
+
+/** Whether an error that came out of a hook says that the client is at fault. */
+export function isClientFault(error: unknown): error is GroupcastError {
+  return (
+    error instanceof Refusal || (error instanceof GroupcastError && errorCodeOf(error) === 'invalid-message')
+  )
+}
+
+/** What the client is told of its fault. */
+export function reasonFor(error: GroupcastError): string {
+  return error instanceof Refusal ? error.reason : error.message
+}
+
+/** What is wrong with what a client sent, as its fault. */
+export function asRefusal(error: unknown): unknown {
+  return error instanceof GroupcastError ? new Refusal(error.code, error.message) : error
+}
