@@ -1,4 +1,5 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -98,7 +99,7 @@ describe('groupcast', () => {
     ],
     [
       ['publish', 'a', '{"type":"x"}', '--url', 'http://user:hush@example.com'],
-      "option '--url <url>' is invalid.",
+      '--url must not hold a user or a password (it is not shown): give an API key with GROUPCAST_API_KEY.',
     ],
   ])('%j is wrong usage: one line, no stack', async (args, text) => {
     expect(await groupcast(args)).toEqual({ code: 2, stdout: '', stderr: `groupcast: ${text}\n` })
@@ -158,4 +159,26 @@ describe('check-config', () => {
       drainMs: 5,
     })
   })
+})
+
+test('nobody waits for ever for a server that does not answer', async () => {
+  const sockets = new Set<Socket>()
+  const silent = createServer((socket) => sockets.add(socket.on('error', () => {})))
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`
+  const late = {
+    code: 1,
+    stdout: '',
+    stderr: `groupcast: ${url} does not answer: check the address and the network.\n`,
+  }
+  const subscribe = ['websocket', 'sse', 'ndjson'].map((transport) =>
+    groupcast(['subscribe', 'a', '--url', url, '--no-reconnect', '--transport', transport]),
+  )
+  const outcomes = await Promise.all([
+    groupcast(['publish', 'a', '{"type":"x"}', '--url', url]),
+    ...subscribe,
+  ])
+  for (const socket of sockets) socket.destroy()
+  silent.close()
+  expect(outcomes).toEqual([late, late, late, late])
 })

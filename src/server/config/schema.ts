@@ -1,0 +1,194 @@
+/**
+ * The configuration of the standalone server. Everything else comes from this schema: variables, flags, the checks and their
+ * texts, and `docs/configuration.md`.
+ */
+import { z } from 'zod'
+import { DEFAULT_LIMITS, type Limits } from '../../options.ts'
+import { settingInfo } from './setting.ts'
+import {
+  apiKey,
+  eventsPath,
+  groupPattern,
+  listenHost,
+  oneOf,
+  origin,
+  urlHost,
+  whole,
+  wholeText,
+} from './values.ts'
+
+/** Who may do something to a group by asking for it. */
+const WHO = ['anyone', 'nobody'] as const
+const SLOW = ['close'] as const
+const BACKENDS = ['node'] as const
+const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const
+
+/** Loopback as the host of a URL. */
+const LOOPBACK_HOSTS = ['localhost', '127.0.0.1', '[::1]']
+
+const who = (fallback: (typeof WHO)[number], text: string) =>
+  z
+    .enum(WHO)
+    .default(fallback)
+    .describe(text)
+    .register(settingInfo, { allowed: oneOf(WHO) })
+
+/** One rule of `groups`. */
+export const groupRuleSchema = z.strictObject({
+  match: groupPattern
+    .describe('The groups it is for: a name in which each `*` stands for any characters, also none.')
+    .register(settingInfo, {
+      allowed: 'a pattern of 1–255 characters of A-Z a-z 0-9 . _ ~ : @ # $ / - and *',
+    }),
+  join: who('anyone', 'Whether clients may join these groups.'),
+  send: who('nobody', 'Whether clients may send to these groups. The HTTP API always may.'),
+  slow: z
+    .enum(SLOW)
+    .default('close')
+    .describe('What happens to a client that reads too slowly: `close` ends its connection, to come back.')
+    .register(settingInfo, { allowed: oneOf(SLOW) }),
+})
+
+/** A limit that cannot be switched off. */
+const limit = (name: Exclude<keyof Limits, 'heartbeatMs'>, text: string) =>
+  whole(1)
+    .default(DEFAULT_LIMITS[name])
+    .describe(text)
+    .register(settingInfo, { allowed: wholeText(1) })
+
+const limitsShape = {
+  maxMessageBytes: limit('maxMessageBytes', 'Largest message from a client.'),
+  maxGroupsPerConnection: limit('maxGroupsPerConnection', 'Most groups that one connection can be in.'),
+  maxBacklogBytes: limit('maxBacklogBytes', 'Most bytes waiting for one client; beyond it, it is too slow.'),
+  maxPendingMessages: limit(
+    'maxPendingMessages',
+    'Most messages of one client waiting to be handled; beyond it nothing more is read from it.',
+  ),
+  maxJsonDepth: limit('maxJsonDepth', 'Deepest nesting of JSON from outside.'),
+  heartbeatMs: z
+    .union([whole(1), z.literal(false)])
+    .default(DEFAULT_LIMITS.heartbeatMs)
+    .describe('Time between heartbeats; `false` turns them off.')
+    .register(settingInfo, { allowed: `${wholeText(1)}, or false` }),
+  deadAfterMs: limit('deadAfterMs', 'A WebSocket that does not answer a heartbeat for this long is dead.'),
+  handshakeTimeoutMs: limit('handshakeTimeoutMs', 'Longest time from a request to its acceptance.'),
+  closeTimeoutMs: limit('closeTimeoutMs', 'How long a closed client may take to go before it is cut.'),
+  retrySpreadMs: limit('retrySpreadMs', 'An EventSource told to come back waits at random up to this long.'),
+} satisfies Record<keyof Limits, z.ZodType>
+
+const layer = z.custom<'memory'>((value) => value === 'memory', {
+  error: (issue) =>
+    typeof issue.input === 'string' && /^[a-z+]+:\/\//i.test(issue.input)
+      ? 'this version has the memory layer only; use "memory".'
+      : 'it must be "memory".',
+})
+
+/** See the head of this file. */
+export const configSchema = z.strictObject({
+  host: listenHost
+    .default('127.0.0.1')
+    .describe('Address to listen on. One that other machines can reach needs `apiKeys`, or `insecure`.')
+    .register(settingInfo, { allowed: 'an IP address or a host name', flag: '--host <address>' }),
+  port: whole(0, 65_535)
+    .default(8000)
+    .describe('Port to listen on; 0 takes any free one.')
+    .register(settingInfo, { allowed: wholeText(0, 65_535), flag: '--port <number>' }),
+  path: eventsPath
+    .default('/events')
+    .describe('Path of the event streams: WebSocket, SSE and ndjson.')
+    .register(settingInfo, { allowed: 'a path such as "/events"', flag: '--path <path>' }),
+  backend: z
+    .enum(BACKENDS)
+    .default('node')
+    .describe('What the bytes travel through.')
+    .register(settingInfo, { allowed: oneOf(BACKENDS), flag: '--backend <name>' }),
+  layer: layer
+    .default('memory')
+    .describe('What moves messages between processes; `memory` serves one process.')
+    .register(settingInfo, { allowed: '"memory"', flag: '--layer <layer>' }),
+  groups: z
+    .array(groupRuleSchema.register(settingInfo, { allowed: 'an object with at least "match"' }))
+    .default([])
+    .describe(
+      'What clients may do to groups: the first rule that matches wins. A group without one takes the defaults of a rule.',
+    )
+    .register(settingInfo, {
+      allowed: 'a list of rules such as {"match":"chat.*","send":"anyone"} (in a variable: as JSON)',
+    }),
+  apiKeys: z
+    .array(apiKey)
+    .default([])
+    .describe('Keys of which the HTTP API wants one (`Authorization: Bearer`). None: it is open.')
+    .register(settingInfo, {
+      allowed: 'a list of strings',
+      flag: '--api-key <key>',
+      flagMeaning: 'A key that opens the HTTP API; other users can see flags, so prefer GROUPCAST_API_KEYS.',
+      isSecret: true,
+    }),
+  allowedOrigins: z
+    .array(origin)
+    .default([])
+    .describe('Web pages that may connect, besides those of the same origin: exact origins, or `*` for any.')
+    .register(settingInfo, {
+      allowed: 'a list of origins',
+      flag: '--allowed-origin <origin>',
+      flagMeaning: 'An origin whose web pages may connect, such as https://app.example, or `*` for any.',
+    }),
+  allowedHosts: z
+    .array(urlHost)
+    .default(LOOPBACK_HOSTS)
+    .describe(
+      'Host names, besides `host`, that requests may name while the server listens on loopback without `apiKeys`; it refuses others, because a web page can make its own name resolve to this machine (DNS rebinding).',
+    )
+    .register(settingInfo, { allowed: 'a list of host names' }),
+  playground: z
+    .boolean()
+    .default(true)
+    .describe('Whether `/` shows the playground page.')
+    .register(settingInfo, {
+      allowed: 'true or false',
+      flag: '--no-playground',
+      flagMeaning: 'Without the playground page at `/`.',
+    }),
+  insecure: z
+    .boolean()
+    .default(false)
+    .describe('Allows a host that other machines can reach without `apiKeys`.')
+    .register(settingInfo, {
+      allowed: 'true or false',
+      flag: '--insecure',
+      flagMeaning: 'Allow a host that other machines can reach without API keys.',
+    }),
+  logLevel: z
+    .enum(LOG_LEVELS)
+    .default('warn')
+    .describe('What goes to the log: `silent`, `error`, `warn`, `info` or `debug`.')
+    .register(settingInfo, { allowed: oneOf(LOG_LEVELS), flag: '--log-level <level>' }),
+  drainMs: whole(0)
+    .default(10_000)
+    .describe('How long a stopping server waits for its clients to get what was sent to them.')
+    .register(settingInfo, { allowed: wholeText(0), flag: '--drain-ms <ms>' }),
+  maxBodyBytes: whole(1)
+    .default(1024 * 1024)
+    .describe('Largest body of a request to the HTTP API.')
+    .register(settingInfo, { allowed: wholeText(1) }),
+  limits: z
+    .strictObject(limitsShape)
+    .prefault({})
+    .describe('What one client may cost, and how long things may take.')
+    .register(settingInfo, { allowed: 'an object' }),
+})
+
+/** The configuration of a server: complete and checked. */
+export type Config = Deeply<z.output<typeof configSchema>>
+
+type Deeply<T> = T extends readonly (infer Element)[]
+  ? readonly Deeply<Element>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: Deeply<T[Key]> }
+    : T
+
+/** Keys of the design that this version does not have yet, and what to say of them, by the key without indexes. */
+export const LATER_KEYS: ReadonlyMap<string, string> = new Map([
+  ['groups[].history', 'history is not part of this version; leave it out.'],
+])
