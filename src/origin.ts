@@ -35,7 +35,7 @@ const WEB_ORIGIN = /^(https?):\/\/(.+)$/i
 // No white space, comma, user name or path: a list of origins, or a whole URL, is not an origin.
 const AUTHORITY = /^(\[[0-9a-f:.]+\]|[^\s,:/?#@\\[\]]+)(?::([0-9]{1,5}))?$/i
 // Other schemes are for pages of apps (`capacitor://localhost`): they can be listed, never be the same.
-const LISTABLE = /^[a-z][a-z0-9+.-]*:\/\/(?:\[[0-9a-f:.]+\]|[^\s,:/?#@\\[\]]+)(?::[0-9]{1,5})?$/i
+const LISTABLE = /^[a-z][a-z0-9+.-]*:\/\/(?:\[[0-9a-f:.]+\]|[^\s,:/?#@\\[\]*]+)(?::[0-9]{1,5})?$/i
 
 const DEFAULT_PORTS: ReadonlyMap<string, string> = new Map([
   ['http', '80'],

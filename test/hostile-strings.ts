@@ -52,7 +52,7 @@ export const hostileStrings: readonly string[] = [
   '*',
   '$&$1$`',
   '%s%n%d',
-  '${7*7}{{7*7}}',
+  '#{7*7}{{7*7}}',
   'null',
   'undefined',
   'NaN',

@@ -1,0 +1,84 @@
+/** Answers of the API, and what errors become in them. */
+import { ERRORS, type ErrorCode, errorCodeOf, Refusal } from '../errors.ts'
+import type { ApiResponse } from './contract.ts'
+
+type Headers = Readonly<Record<string, string>>
+
+/** An answer whose body is this JSON text. */
+export function jsonText(status: number, text: string): ApiResponse {
+  return textAnswer(status, 'application/json', text)
+}
+
+/** An answer whose body is this value in JSON. */
+export function json(status: number, value: unknown): ApiResponse {
+  return jsonText(status, JSON.stringify(value))
+}
+
+/** A complete answer of any media type. */
+export function textAnswer(status: number, mediaType: string, text: string, more?: Headers): ApiResponse {
+  return {
+    status,
+    headers: {
+      'Content-Type': mediaType,
+      'Content-Length': String(Buffer.byteLength(text)),
+      'Cache-Control': 'no-store',
+      'X-Content-Type-Options': 'nosniff',
+      ...more,
+    },
+    body: text,
+  }
+}
+
+/** An answer that is written as it is made. */
+export function streamed(status: number, mediaType: string, body: AsyncIterable<string>): ApiResponse {
+  const headers = {
+    'Content-Type': mediaType,
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  }
+  return { status, headers, body }
+}
+
+/** What a client is told about an error. */
+export interface Failure {
+  readonly code: ErrorCode
+  /** What exactly was wrong, where that is the client's business. */
+  readonly detail: string | null
+  /** Whether somebody inside must hear of it, since the client is not told what it was. */
+  readonly isInternal: boolean
+}
+
+const INTERNAL: Failure = Object.freeze({ code: 'internal-error', detail: null, isInternal: true })
+
+/**
+ * What an error means for the client. Only texts about what the client sent reach it; whatever else went wrong, it gets the text of
+ * the error table.
+ */
+export function failureOf(error: unknown): Failure {
+  const code = errorCodeOf(error)
+  if (code === null || ERRORS[code].httpStatus === 500) return INTERNAL
+  const detail = error instanceof Refusal ? error.reason : (error as Error).message
+  const isTold = ERRORS[code].audience === 'client' && detail !== ERRORS[code].message
+  return { code, detail: isTold ? detail : null, isInternal: false }
+}
+
+/** A problem document (RFC 9457). */
+export function problem({ code, detail }: Failure, more: Headers = {}): ApiResponse {
+  const { httpStatus: status, message: title } = ERRORS[code]
+  const text = JSON.stringify({
+    type: 'about:blank',
+    title,
+    status,
+    ...(detail !== null && { detail }),
+    code,
+  })
+  return textAnswer(status, 'application/problem+json', text, { ...headersOf(status), ...more })
+}
+
+const CHALLENGE: Headers = Object.freeze({ 'WWW-Authenticate': 'Bearer' })
+const COME_BACK: Headers = Object.freeze({ 'Retry-After': '1' })
+
+function headersOf(status: number): Headers {
+  if (status === 401) return CHALLENGE
+  return status === 503 ? COME_BACK : {}
+}

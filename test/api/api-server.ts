@@ -1,0 +1,107 @@
+/** The API of a fake hub on a real server of node:http, and a client that can send what browsers would not. */
+import { createServer, request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { onTestFinished } from 'vitest'
+import { createApi } from '../../src/api/api.ts'
+import type { ApiOptions } from '../../src/api/contract.ts'
+import { apiListener } from '../../src/api/node.ts'
+import type { ErrorContext } from '../../src/hub/hub-api.ts'
+import { Described, type Description } from './described.ts'
+import { FakeHub } from './fake-hub.ts'
+
+/** A complete answer. */
+export interface Answer {
+  readonly method: string
+  readonly path: string
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly text: string
+  json(): unknown
+}
+
+export interface SendOptions {
+  readonly headers?: Readonly<Record<string, string>>
+  /** Objects are sent as JSON, with its Content-Type unless `headers` has one. */
+  readonly body?: string | Buffer | object
+}
+
+export interface TestApi {
+  readonly hub: FakeHub
+  readonly server: Server
+  readonly port: number
+  readonly errors: { readonly error: unknown; readonly context: ErrorContext }[]
+  readonly described: Described
+  /** Sends a request; fails unless its answer is described. */
+  send(method: string, path: string, options?: SendOptions): Promise<Answer>
+}
+
+/** Starts an API; it ends with the test. */
+export async function startTestApi(options: Partial<ApiOptions> = {}): Promise<TestApi> {
+  const api = await openTestApi(options)
+  onTestFinished(() => closeServer(api.server))
+  return api
+}
+
+/** Like {@link startTestApi}, for a whole file: to be closed with {@link closeServer}. */
+export async function openTestApi(options: Partial<ApiOptions> = {}): Promise<TestApi> {
+  const hub = new FakeHub()
+  const errors: { error: unknown; context: ErrorContext }[] = []
+  const onError = (error: unknown, context: ErrorContext) => errors.push({ error, context })
+  const listener = apiListener(createApi(hub, { version: '1.2.3', onError, ...options }))
+  const server = createServer((request, response) => {
+    if (!listener(request, response)) response.writeHead(418).end('the application')
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  // The description is asked for by the name that the server may have to go by.
+  const [host = '127.0.0.1'] = options.allowedHosts ?? []
+  const openapi = await exchange(port, 'GET', '/api/openapi.json', { headers: { Host: host } })
+  const described = new Described(openapi.json() as Description)
+  described.expect(openapi)
+  return {
+    hub,
+    server,
+    port,
+    errors,
+    described,
+    async send(method, path, sendOptions) {
+      const answer = await exchange(port, method, path, sendOptions)
+      described.expect(answer)
+      return answer
+    },
+  }
+}
+
+export async function closeServer(server: Server): Promise<void> {
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+}
+
+/** One request and its whole answer, held against nothing. */
+export function exchange(
+  port: number,
+  method: string,
+  path: string,
+  { headers = {}, body }: SendOptions = {},
+): Promise<Answer> {
+  const isJson = body !== undefined && typeof body === 'object' && !Buffer.isBuffer(body)
+  const payload = isJson ? JSON.stringify(body) : body
+  const type = isJson ? { 'Content-Type': 'application/json' } : {}
+  return new Promise((resolve, reject) => {
+    const request = httpRequest(
+      { host: '127.0.0.1', port, method, path, headers: { ...type, ...headers }, agent: false },
+      (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('error', reject)
+        response.on('end', () => {
+          const text = Buffer.concat(chunks).toString()
+          const { statusCode: status = 0, headers } = response
+          resolve({ method, path, status, headers, text, json: () => JSON.parse(text) as unknown })
+        })
+      },
+    )
+    request.on('error', reject)
+    request.end(payload)
+  })
+}

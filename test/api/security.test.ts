@@ -1,0 +1,183 @@
+import { describe, expect, test } from 'vitest'
+import { createApi } from '../../src/api/api.ts'
+import type { ApiOptions } from '../../src/api/contract.ts'
+import { MisuseError } from '../../src/errors.ts'
+import { hostileStrings } from '../hostile-strings.ts'
+import { startTestApi } from './api-server.ts'
+import { FakeHub } from './fake-hub.ts'
+
+const hi = { type: 'chat.message', text: 'hi' }
+const LONG = 'k'.repeat(500)
+
+describe('API keys', () => {
+  const options = { apiKeys: ['first-key', LONG, '__proto__'] }
+
+  test.each(['first-key', LONG, '__proto__'])('%.20s is one', async (key) => {
+    const { send } = await startTestApi(options)
+    for (const scheme of ['Bearer', 'bearer', 'BEARER ']) {
+      const answer = await send('GET', '/api/groups', { headers: { Authorization: `${scheme} ${key}` } })
+      expect(answer.status).toBe(200)
+    }
+  })
+
+  test('nothing else is', async () => {
+    const { send, hub } = await startTestApi(options)
+    const wrong = [
+      '',
+      'Bearer',
+      'Bearer ',
+      'Bearer first-ke',
+      'Bearer first-keyy',
+      'Bearer FIRST-KEY',
+      'first-key',
+    ]
+    wrong.push(
+      'Basic first-key',
+      'Bearer first-key x',
+      'Bearer constructor',
+      `Bearer ${LONG}k`,
+      'Bearer\tfirst-key',
+    )
+    for (const Authorization of wrong) {
+      const answer = await send('POST', '/api/groups/a/messages', { headers: { Authorization }, body: hi })
+      expect([Authorization, answer.status]).toEqual([Authorization, 401])
+      expect(answer.headers['www-authenticate']).toBe('Bearer')
+    }
+    expect(hub.sent).toEqual([])
+  })
+
+  test('open are health, readiness and the description only', async () => {
+    const { send, described } = await startTestApi(options)
+    const open: string[] = []
+    for (const [path, operations] of Object.entries(described.document.paths)) {
+      for (const [method, { tags }] of Object.entries(operations)) {
+        if (tags.includes('streams')) continue
+        const answer = await send(method.toUpperCase(), path.replace(/\{\w+\}/, 'a'))
+        if (answer.status !== 401) open.push(path)
+      }
+    }
+    expect(open.sort()).toEqual(['/api/openapi.json', '/health', '/ready'])
+    expect((await send('HEAD', '/api/groups')).status).toBe(401)
+  })
+
+  test('without keys none is asked for, nor described', async () => {
+    const { send, described } = await startTestApi()
+    expect((await send('GET', '/metrics')).status).toBe(200)
+    expect(JSON.stringify(described.document)).not.toContain('"401"')
+    expect(described.document.components).not.toHaveProperty('securitySchemes')
+  })
+})
+
+test.each<[string, Partial<ApiOptions>, string]>([
+  ['an empty key', { apiKeys: ['ok', ''] }, 'apiKeys[1]'],
+  ['a key with a space', { apiKeys: ['top secret'] }, 'apiKeys[0]'],
+  ['a key that a header would change', { apiKeys: ['clé'] }, 'apiKeys[0]'],
+  ['an origin with a path', { allowedOrigins: ['https://a.example/'] }, 'https://a.example/'],
+  ['no bytes', { maxBodyBytes: 0 }, 'maxBodyBytes is 0'],
+  ['part of a byte', { maxBodyBytes: 1.5 }, 'maxBodyBytes is 1.5'],
+  ['endless groups', { maxGroupsPerPublish: Number.POSITIVE_INFINITY }, 'maxGroupsPerPublish'],
+])('%s is not an option', (_what, given, text) => {
+  const create = () => createApi(new FakeHub(), { version: '1', onError() {}, ...given })
+  expect(create).toThrow(MisuseError)
+  expect(create).toThrow(text)
+  expect(create).not.toThrow(/secret|clé/)
+})
+
+describe('pages', () => {
+  test('of this server may write, those of others may not', async () => {
+    const { send, port, hub } = await startTestApi()
+    const host = `127.0.0.1:${port}`
+    const same = await send('POST', '/api/groups/a/messages', {
+      body: hi,
+      headers: { Origin: `http://${host}` },
+    })
+    expect(same.status).toBe(200)
+    expect(same.headers).not.toHaveProperty('access-control-allow-origin')
+    for (const Origin of [
+      'null',
+      'http://evil.example',
+      `http://evil-${host}`,
+      `http://127.0.0.1:${port + 1}`,
+    ]) {
+      const answer = await send('POST', '/api/groups/a/messages', { body: hi, headers: { Origin } })
+      expect([Origin, answer.status]).toEqual([Origin, 403])
+      expect(answer.json()).toMatchObject({ code: 'origin-not-allowed' })
+    }
+    expect(hub.sent).toHaveLength(1)
+  })
+
+  test('of a listed origin may, after a preflight, and can read errors', async () => {
+    const Origin = 'https://app.example'
+    const { send } = await startTestApi({ allowedOrigins: [Origin], apiKeys: ['key'] })
+    const asked = {
+      'Access-Control-Request-Method': 'POST',
+      'Access-Control-Request-Headers': 'content-type',
+    }
+    const preflight = await send('OPTIONS', '/api/groups/a/messages', { headers: { Origin, ...asked } })
+    expect(preflight.status).toBe(204)
+    expect(preflight.headers).toMatchObject({
+      'access-control-allow-origin': Origin,
+      'access-control-allow-credentials': 'true',
+      'access-control-allow-methods': 'POST, GET, HEAD, OPTIONS',
+      'access-control-allow-headers': 'Authorization, Content-Type',
+      'access-control-max-age': '600',
+      vary: 'Origin',
+    })
+    const refused = await send('POST', '/api/groups/a/messages', { headers: { Origin }, body: hi })
+    expect([refused.status, refused.headers['access-control-allow-origin']]).toEqual([401, Origin])
+    const evil = await send('OPTIONS', '/api/groups/a/messages', {
+      headers: { Origin: 'https://evil.example', ...asked },
+    })
+    expect(evil.status).toBe(403)
+    expect(evil.headers).not.toHaveProperty('access-control-allow-origin')
+    expect((await send('GET', '/health')).headers.vary).toBe('Origin')
+  })
+
+  test('of any origin may where the list says so, without credentials', async () => {
+    const { send } = await startTestApi({ allowedOrigins: ['*'] })
+    const answer = await send('GET', '/api/groups', { headers: { Origin: 'https://any.example' } })
+    expect(answer.headers['access-control-allow-origin']).toBe('*')
+    expect(answer.headers).not.toHaveProperty('access-control-allow-credentials')
+  })
+})
+
+test('a name that was pointed at this machine is not this server’s', async () => {
+  const { send, port } = await startTestApi({ allowedHosts: ['127.0.0.1', 'localhost', '[::1]'] })
+  for (const Host of [`127.0.0.1:${port}`, 'LocalHost', '[::1]:80']) {
+    expect((await send('GET', '/api/groups', { headers: { Host } })).status).toBe(200)
+  }
+  for (const Host of ['evil.example', `evil.example:${port}`, 'localhost.evil.example']) {
+    const headers = { Host, Origin: `http://${Host}` }
+    for (const path of ['/api/groups', '/health', '/api/unknown']) {
+      const answer = await send('GET', path, { headers })
+      expect([Host, answer.status]).toEqual([Host, 403])
+      expect(answer.json()).toMatchObject({ code: 'forbidden', detail: expect.any(String) })
+    }
+  }
+})
+
+test('hostile texts are texts wherever they stand', async () => {
+  const { send, hub, errors } = await startTestApi()
+  for (const text of hostileStrings) {
+    const message = { type: 'x', text, [text.slice(0, 100)]: 1 }
+    const isLarge = Buffer.byteLength(JSON.stringify(message)) > 1024 * 1024
+    const sent = await send('POST', '/api/groups/a/messages', { body: message })
+    expect(sent.status).toBe(isLarge ? 413 : 200)
+    if (!isLarge) expect(hub.sent.at(-1)?.message).toEqual(JSON.parse(JSON.stringify(message)))
+    const published = await send('POST', '/api/publish', { body: { groups: [text], message: { type: 'x' } } })
+    if (published.status === 200) {
+      expect((published.json() as { results: { group: string }[] }).results).toMatchObject([{ group: text }])
+    }
+    // Node's own limit for a request line and headers is 16 KiB.
+    if (text.length > 4000) continue
+    const query = new URLSearchParams({ reason: text, code: text, [text]: text })
+    expect((await send('DELETE', `/api/connections/here?${query}`)).status).toBe(400)
+    const encoded = encodeURIComponent(text.toWellFormed())
+    expect((await send('GET', `/api/groups/${encoded}`)).status).toBeOneOf([200, 400, 404])
+    expect((await send('DELETE', `/api/connections/${encoded}`)).status).toBeOneOf([400, 404])
+    expect((await send('POST', `/api/channels/${encoded}/messages`, { body: hi })).status).toBeOneOf([
+      202, 400, 404,
+    ])
+  }
+  expect(errors).toEqual([])
+})
