@@ -13,7 +13,8 @@ export function setup(): void {
   process.env.CHROMIUM_PATH = path ?? ''
   if (path !== null) return
   const text = 'Chromium was not found: install it (Debian: apt-get install chromium) or set CHROMIUM_PATH.'
-  if (process.env.CI !== undefined && process.env.CI !== '' && process.env.CI !== 'false') throw new Error(text)
+  if (process.env.CI !== undefined && process.env.CI !== '' && process.env.CI !== 'false')
+    throw new Error(text)
   console.error(`${text} The browser tests are skipped.`)
 }
 
@@ -27,7 +28,10 @@ function installChromium(): string | null {
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return null
   console.error('Installing Chromium for the browser tests (apt-get install chromium) …')
   const run = (...args: string[]) =>
-    spawnSync('apt-get', args, { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }, encoding: 'utf8' })
+    spawnSync('apt-get', args, {
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+      encoding: 'utf8',
+    })
   run('update', '-qq')
   const { status, stderr } = run('install', '-y', '-qq', '--no-install-recommends', 'chromium')
   if (status !== 0) console.error(stderr)

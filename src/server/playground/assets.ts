@@ -1,0 +1,93 @@
+/** The files of the playground page, ready to be served: where each lives on the server, its bytes and its headers. */
+import { readFile } from 'node:fs/promises'
+
+/** One file of the page. */
+export interface PlaygroundAsset {
+  /** The path on the server, without a query. */
+  readonly path: string
+  readonly body: Buffer
+  /** All headers of the answer but `Content-Length` and what belongs to the connection. */
+  readonly headers: Readonly<Record<string, string>>
+}
+
+const HTML = 'text/html; charset=utf-8'
+const CSS = 'text/css; charset=utf-8'
+const JAVASCRIPT = 'text/javascript; charset=utf-8'
+const SVG = 'image/svg+xml'
+
+const PAGE = 'index.html'
+
+/** Name of each file beside this module, with its content type. */
+const CONTENT_TYPES: Readonly<Record<string, string>> = {
+  [PAGE]: HTML,
+  'icon.svg': SVG,
+  'playground.css': CSS,
+  'api.js': JAVASCRIPT,
+  'burst.js': JAVASCRIPT,
+  'clipboard.js': JAVASCRIPT,
+  'connections.js': JAVASCRIPT,
+  'counts.js': JAVASCRIPT,
+  'feed.js': JAVASCRIPT,
+  'groups.js': JAVASCRIPT,
+  'highlight.js': JAVASCRIPT,
+  'history.js': JAVASCRIPT,
+  'panel.js': JAVASCRIPT,
+  'places.js': JAVASCRIPT,
+  'playground.js': JAVASCRIPT,
+  'plot.js': JAVASCRIPT,
+  'publish.js': JAVASCRIPT,
+  'transports.js': JAVASCRIPT,
+}
+
+/** `'self'` covers `ws:` and `wss:` of the same host and port too (CSP Level 3, section 6.7.2.8). */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+  "object-src 'none'",
+].join('; ')
+
+const SECURITY_HEADERS = {
+  'Content-Security-Policy': CONTENT_SECURITY_POLICY,
+  'X-Content-Type-Options': 'nosniff',
+  // The address holds the names of groups, which are no other server's business.
+  'Referrer-Policy': 'no-referrer',
+  'Cache-Control': 'no-cache',
+}
+
+/**
+ * Reads the page's files.
+ *
+ * @param options.eventsPath where the hub serves its events, as the page shall use it
+ * @returns a map from the path on the server (`/`, `/playground/playground.css`, …) to what is served there, to `GET` and `HEAD`
+ */
+export async function loadPlayground(options: {
+  readonly eventsPath: string
+}): Promise<ReadonlyMap<string, PlaygroundAsset>> {
+  const assets = await Promise.all(
+    Object.keys(CONTENT_TYPES).map((name) => loadAsset(name, options.eventsPath)),
+  )
+  return new Map(assets.map((asset) => [asset.path, asset]))
+}
+
+async function loadAsset(name: string, eventsPath: string): Promise<PlaygroundAsset> {
+  const file = await readFile(new URL(name, import.meta.url))
+  return {
+    path: name === PAGE ? '/' : `/playground/${name}`,
+    body: name === PAGE ? Buffer.from(withEventsPath(file.toString(), eventsPath)) : file,
+    headers: Object.freeze({ ...SECURITY_HEADERS, 'Content-Type': CONTENT_TYPES[name] ?? HTML }),
+  }
+}
+
+const EVENTS_PATH = /(<meta name="groupcast-events-path" content=")[^"]*(")/
+
+function withEventsPath(html: string, eventsPath: string): string {
+  return html.replace(EVENTS_PATH, (_, before: string, after: string) => {
+    return `${before}${escapeAttribute(eventsPath)}${after}`
+  })
+}
+
+function escapeAttribute(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;')
+}
