@@ -37,12 +37,12 @@ export function badName(kind: 'group' | 'channel', name: unknown): string {
 
 /** A value as it can stand in an error text or a log line: JSON, cut to 80 characters, control characters escaped. */
 export function quote(value: unknown): string {
-  let text: string | undefined
+  let text: string
   try {
-    text = JSON.stringify(value)
+    text = JSON.stringify(value) ?? String(value)
   } catch {
-    // Cycles, BigInts and throwing toJSON still deserve an error text.
+    // Cycles, BigInts, a throwing toJSON and arrays nested beyond the stack still deserve an error text.
+    text = typeof value === 'object' ? Object.prototype.toString.call(value) : String(value)
   }
-  text ??= String(value)
   return text.length > 80 ? `${text.slice(0, 79)}…` : text
 }

@@ -58,6 +58,9 @@ test('quote shows any value on one short line', () => {
   cycle.self = cycle
   expect(quote(cycle)).toBe('[object Object]')
   expect(quote(1n)).toBe('1')
+  let deep: unknown[] = []
+  for (let depth = 0; depth < 100_000; depth++) deep = [deep]
+  expect(quote(deep)).toBe('[object Array]')
   expect(quote(undefined)).toBe('undefined')
 })
 
