@@ -15,7 +15,7 @@ export type ClientFrame =
     }
 
 /** What a client asks to be answered with; `null` asks for no answer. */
-export type ReplyId = number | string | null
+type ReplyId = number | string | null
 
 /** Which forms a client may use: `message` is the message itself, `command` an envelope such as `{"join":"a"}`. */
 export type FrameForms = 'message' | 'command' | 'both'

@@ -41,7 +41,7 @@ const STREAMS = [
  * The stream that an `Accept` header likes best (RFC 9110, section 12.5.1): the most specific range decides about each, SSE wins
  * where both are liked equally. No header accepts all.
  */
-export function preferredStream(accept: string | undefined): 'sse' | 'ndjson' | null {
+function preferredStream(accept: string | undefined): 'sse' | 'ndjson' | null {
   if (accept === undefined || accept.trim() === '') return 'sse'
   const ranges = accept.split(',').map(parseRange)
   let best: 'sse' | 'ndjson' | null = null

@@ -19,7 +19,7 @@
 import type { Batch } from '../batch.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Limits } from '../options.ts'
-import type { Transport, WireFormat } from '../wire/wire-format.ts'
+import type { WireFormat } from '../wire/wire-format.ts'
 
 /** The client's request as consumers see it. A snapshot: it outlives the request. */
 export interface ConnectionRequest {
@@ -158,5 +158,3 @@ export interface ServerBackend<Server> {
   readonly name: string
   attach(server: Server, gate: Gate): Attachment
 }
-
-export type { Transport }

@@ -7,9 +7,6 @@ import type { Publication } from '../publication.ts'
 /** What a connection speaks. */
 export type Transport = 'websocket' | 'sse' | 'ndjson'
 
-/** All transports, in the order in which counts and tables list them. */
-export const TRANSPORTS: readonly Transport[] = ['websocket', 'sse', 'ndjson']
-
 /** Objects of the protocol that are not publications; `docs/protocol.md` describes each. */
 export type Control =
   | { readonly open: OpenControl }
@@ -22,7 +19,7 @@ export type Control =
   | { readonly close: { readonly code: number; readonly reason: string } }
 
 /** The first thing that an envelope connection gets. */
-export interface OpenControl {
+interface OpenControl {
   readonly connection: string
   readonly node: string
   readonly groups: readonly string[]
