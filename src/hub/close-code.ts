@@ -1,13 +1,12 @@
 import { MisuseError } from '../errors.ts'
 import { quote } from '../names.ts'
-
-/** The longest reason that fits a close frame, in bytes of UTF-8 (RFC 6455, section 5.5). */
-const MAX_REASON_BYTES = 123
+import { MAX_REASON_BYTES } from '../wire/websocket.ts'
 
 // Those an endpoint may send (RFC 6455, section 7.4, and the IANA registry), less those that a WebSocket library sends by itself.
 const STANDARD_CODES = [1000, 1001, 1008, 1011, 1012, 1013]
 
-function isCloseCode(code: unknown): code is number {
+/** Whether an application may close with this code. */
+export function isCloseCode(code: unknown): code is number {
   return (
     Number.isInteger(code) &&
     (STANDARD_CODES.includes(code as number) || ((code as number) >= 3000 && (code as number) <= 4999))
@@ -25,12 +24,4 @@ export function assertClose(code: unknown, reason: unknown): void {
   if (typeof reason !== 'string' || Buffer.byteLength(reason) > MAX_REASON_BYTES) {
     throw new MisuseError('invalid-option', `A close reason is at most ${MAX_REASON_BYTES} bytes of UTF-8.`)
   }
-}
-
-/** The reason cut to what fits a close frame, at a character's edge. */
-export function fittingReason(reason: string): string {
-  if (Buffer.byteLength(reason) <= MAX_REASON_BYTES) return reason
-  const cut = Buffer.from(reason).subarray(0, MAX_REASON_BYTES - Buffer.byteLength('…'))
-  // A character cut in two decodes to U+FFFD at the end.
-  return `${cut.toString().replace(/\uFFFD+$/, '')}…`
 }

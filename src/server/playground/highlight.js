@@ -12,6 +12,8 @@ export function highlightJson(text) {
   let key = ''
   for (const match of shown.matchAll(TOKEN)) {
     if (match.index > end) fragment.append(shown.slice(end, match.index))
+    // Lines break after a comma rather than within a number.
+    if (shown[match.index - 1] === ',') fragment.append(document.createElement('wbr'))
     const isType = key === '"type"'
     key = match[2] ? match[1] : ''
     fragment.append(span(isType ? 'type' : kindOf(match), match[1] ?? match[0]))

@@ -44,10 +44,10 @@ export function messagesUrl(group) {
 /** The command that publishes to a group from a terminal. No group name can hold a quote, so none needs escaping. */
 export function publishCommand(group, { needsKey = false } = {}) {
   const lines = [
-    `curl '${messagesUrl(group)}'`,
+    "curl -H 'content-type: application/json'",
     ...(needsKey ? ['-H "authorization: Bearer $API_KEY"'] : []),
-    "-H 'content-type: application/json'",
     `-d '{"type":"chat.message","text":"hi"}'`,
+    `'${messagesUrl(group)}'`,
   ]
   return lines.join(' \\\n  ')
 }
