@@ -1,7 +1,7 @@
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { CHROMIUM_PATH, launchBrowser, openPage, type WatchedPage } from './browser.ts'
-import { contrastOf, LEAST_FOR_GRAPHICS, LEAST_FOR_TEXT, shownTexts } from './contrast.ts'
+import { CHROMIUM_PATH, launchBrowser, openPage, type WatchedPage } from '../support/browser.ts'
+import { contrastOf, LEAST_FOR_GRAPHICS, LEAST_FOR_TEXT, shownTexts } from '../support/contrast.ts'
 import { startTestServer, type TestServer } from './server.ts'
 
 const TRANSPORTS = ['websocket', 'sse'] as const

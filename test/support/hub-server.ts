@@ -1,6 +1,6 @@
 /** A hub on a real server, with everything that a test would otherwise repeat. */
 import { createServer, type RequestListener, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Server as NetServer } from 'node:net'
 import { createHub, type ErrorContext, groupsConsumer, type Hub, type HubOptions } from 'groupcast'
 import { onTestFinished } from 'vitest'
 import { type ClientKind, type ClientOptions, openClient, type TestClient } from './clients.ts'
@@ -46,8 +46,8 @@ export async function startTestHub(
   }
 }
 
-/** Listens on a free port of the loopback address. @returns the URL */
-export async function listen(server: Server): Promise<string> {
+/** Listens on a free port of the loopback address. @returns the URL, as if it were plain HTTP */
+export async function listen(server: NetServer): Promise<string> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(0, '127.0.0.1', resolve)
@@ -55,7 +55,8 @@ export async function listen(server: Server): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-export async function stop(server: Server): Promise<void> {
-  server.closeAllConnections()
+/** Ends a server; a connection that it does not know of any more (an upgraded one) must be closed by whoever has it. */
+export async function stop(server: NetServer & { closeAllConnections?(): void }): Promise<void> {
+  server.closeAllConnections?.()
   await new Promise((resolve) => server.close(resolve))
 }
