@@ -22,7 +22,7 @@ export interface Limits {
   readonly handshakeTimeoutMs: number
   /** How long a closed client may take to go before it is cut. */
   readonly closeTimeoutMs: number
-  /** An EventSource told to come back waits at random up to this long. */
+  /** An EventSource told to come back waits a second, and at random up to this much more. */
   readonly retrySpreadMs: number
 }
 

@@ -54,6 +54,8 @@ export class HubCore implements ConnectionHost, GateHost {
   readonly started: Promise<void>
   readonly #heartbeats: Heartbeats
   readonly #onError: CoreParts['onError']
+  /** Nothing can be sent any more. */
+  isClosed = false
   #isStarted = false
   #isDraining = false
 
@@ -166,6 +168,7 @@ export class HubCore implements ConnectionHost, GateHost {
     await Promise.race([this.connections.idle(), deadline])
     cancel()
     for (const connection of this.connections.all()) connection.terminate()
+    this.isClosed = true
     this.#heartbeats.close()
     this.sink.close(new GroupcastError('hub-closed'))
     await this.layer.close()

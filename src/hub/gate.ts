@@ -153,8 +153,9 @@ export class HubGate implements Gate {
 
   async #deliver(connectionId: string, frame: ClientFrame, body: string): Promise<void> {
     const connection = this.#host.find(connectionId)
-    if (connection === null) throw new GroupcastError('unknown-connection')
     if (connection === 'elsewhere') return this.#host.forward(connectionId, body)
+    // One that is closing would take the message and drop it.
+    if (connection?.isOpen !== true) throw new GroupcastError('unknown-connection')
     if (!connection.receivePosted(frame)) throw new GroupcastError('too-many-messages')
   }
 

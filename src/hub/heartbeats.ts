@@ -6,6 +6,8 @@ export interface Beating {
   readonly link: Link | null
   /** Set by any sign of life, cleared when a heartbeat is sent. */
   isAlive: boolean
+  /** Nothing is read from it, so what it answers is not heard. */
+  readonly isPaused: boolean
   /** It answered nothing for `deadAfterMs`. */
   died(): void
 }
@@ -21,7 +23,7 @@ export class Heartbeats {
   readonly #clock: Clock
   readonly #stop: () => void
   /** Who was asked and when, oldest first. */
-  #asked: { readonly at: number; readonly connections: Beating[] }[] = []
+  readonly #asked = new Map<Beating, number>()
   #next = 0
 
   /** @param heartbeatMs `false`: no heartbeats, no timer */
@@ -46,35 +48,39 @@ export class Heartbeats {
   remove(connection: Beating): void {
     this.#slotOf.get(connection)?.delete(connection)
     this.#slotOf.delete(connection)
+    this.#asked.delete(connection)
   }
 
   close(): void {
     this.#stop()
-    this.#asked = []
+    this.#asked.clear()
   }
 
   #tick(): void {
     this.#bury()
     const slot = this.#slots[this.#next] as Set<Beating>
     this.#next = (this.#next + 1) % SLOTS
-    const asked: Beating[] = []
+    const now = this.#clock.now()
     for (const connection of slot) {
       const { link } = connection
       if (link === null) continue
       // A congested link is not asked: its client may be alive and slow, and its backlog is bounded.
       if (!link.heartbeat() || !link.answersHeartbeats) continue
+      // Silent since it was asked before: the older question counts. It is still open where heartbeats come faster than deaths.
+      if (!connection.isAlive && this.#asked.has(connection)) continue
       connection.isAlive = false
-      asked.push(connection)
+      // Deleted first, to come last in the map.
+      this.#asked.delete(connection)
+      this.#asked.set(connection, now)
     }
-    if (asked.length > 0) this.#asked.push({ at: this.#clock.now(), connections: asked })
   }
 
   #bury(): void {
     const due = this.#clock.now() - this.#deadAfterMs
-    while (this.#asked[0] !== undefined && this.#asked[0].at <= due) {
-      for (const connection of this.#asked.shift()?.connections ?? []) {
-        if (!connection.isAlive && this.#slotOf.has(connection)) connection.died()
-      }
+    for (const [connection, at] of this.#asked) {
+      if (at > due) return
+      this.#asked.delete(connection)
+      if (!connection.isAlive && !connection.isPaused) connection.died()
     }
   }
 }

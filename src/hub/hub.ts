@@ -67,7 +67,7 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
   }
 
   attach(server: Server): Attachment {
-    this.#assertOpen()
+    this.#assertNotClosing()
     const attachment = this.#backend.attach(server, this.#gate)
     this.#attachments.add(attachment)
     return {
@@ -114,7 +114,7 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
     options: { readonly signal?: AbortSignal } = {},
   ): ChannelReader<MessageOf<AnyMessages>> {
     assertChannelName(channel)
-    this.#assertOpen()
+    this.#assertNotClosing()
     const { signal } = options
     const signals = signal === undefined ? [this.#closed.signal] : [this.#closed.signal, signal]
     return new ChannelReader((until) => this.#core.sink.pull(channel, until), signals)
@@ -160,7 +160,12 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
     this.#attachments.clear()
   }
 
+  /** Until the layer is closed: hooks of connections that end while the hub drains still say their goodbyes. */
   #assertOpen(): void {
+    if (this.#core.isClosed) throw new GroupcastError('hub-closed')
+  }
+
+  #assertNotClosing(): void {
     if (this.#closing !== null) throw new GroupcastError('hub-closed')
   }
 }

@@ -2,9 +2,11 @@ import { ERRORS, type ErrorCode, GroupcastError, isComeBackCode } from '../error
 import { assertMessage } from '../message.ts'
 import { Publication } from '../publication.ts'
 import type { ConnectionRequest, Denial, Link, LinkOwner } from '../transports/backend.ts'
+import { randomRetryMs } from '../wire/http-stream.ts'
+import { fittingReason } from '../wire/websocket.ts'
 import type { Control, Transport, WireFormat } from '../wire/wire-format.ts'
 import { type ClientFrame, type FrameForms, parseClientFrame } from './client-frame.ts'
-import { assertClose, fittingReason } from './close-code.ts'
+import { assertClose } from './close-code.ts'
 import { perform } from './commands.ts'
 import type { ConnectionHost } from './connection-host.ts'
 import type { Connection, DisconnectInfo } from './consumer.ts'
@@ -40,7 +42,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   #phase = CONNECTING
   #decide: ((denial: Denial | null) => void) | null = null
   #closeInfo: DisconnectInfo | null = null
-  #isPaused = false
+  isPaused = false
   #handlerBacklogBytes = 0
   #abort: AbortController | null = null
   #state: Record<string, unknown> | null = null
@@ -167,6 +169,11 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     }
   }
 
+  /** Whether it takes messages: not while it is at the door, nor once it is closing. */
+  get isOpen(): boolean {
+    return this.#phase === OPEN
+  }
+
   /** What the client of a streamed response posted. @returns whether there was room for it */
   receivePosted(frame: ClientFrame): boolean {
     if (this.#isFull) return false
@@ -176,6 +183,8 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   }
 
   drained(): void {
+    // The client's end has acknowledged what was written.
+    this.isAlive = true
     this.outbox.flush()
   }
 
@@ -265,9 +274,9 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   #take(frame: ClientFrame): void {
     if (this.#phase !== OPEN) return
     this.#inbox.push(() => this.#handle(frame))
-    if (!this.#isFull || this.#isPaused) return
+    if (!this.#isFull || this.isPaused) return
     // A streamed response has nothing to pause: its client is refused the next message instead.
-    this.#isPaused = true
+    this.isPaused = true
     this.link?.pause()
   }
 
@@ -298,8 +307,14 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   }
 
   #progressed(): void {
-    if (!this.#isPaused || this.#inbox.length * 2 > this.#host.limits.maxPendingMessages) return
-    this.#isPaused = false
+    if (this.#inbox.length * 2 <= this.#host.limits.maxPendingMessages) this.#listenAgain()
+  }
+
+  #listenAgain(): void {
+    if (!this.isPaused) return
+    this.isPaused = false
+    // Whatever it answered meanwhile has yet to be read.
+    this.isAlive = true
     this.link?.resume()
   }
 
@@ -354,6 +369,8 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#phase = CLOSING
     this.#leaveAll()
     link.close(info.code, info.reason)
+    // To hear the answer to the close frame, also while a hook still works on what the client said.
+    this.#listenAgain()
   }
 
   #end(info: DisconnectInfo): void {
@@ -389,8 +406,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     }
   }
 
-  /** At random, so that the clients of a hub that went away do not all come back at once. */
   #retryMs(): number {
-    return Math.ceil(Math.random() * this.#host.limits.retrySpreadMs)
+    return randomRetryMs(this.#host.limits.retrySpreadMs)
   }
 }

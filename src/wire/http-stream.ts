@@ -53,6 +53,14 @@ function fieldValue(field: string, value: string): string {
   return value
 }
 
+/** The least that an EventSource is told to wait. Browsers add nothing of their own: told 3 ms, they try 100 times a second. */
+const LEAST_RETRY_MS = 1_000
+
+/** How long an EventSource shall wait: at random, so that the clients of a hub that went away do not come back all at once. */
+export function randomRetryMs(spreadMs: number): number {
+  return LEAST_RETRY_MS + Math.ceil(Math.random() * spreadMs)
+}
+
 /** A comment: keeps proxies and peers awake, invisible to `EventSource`. */
 const SSE_HEARTBEAT = Buffer.from(':\n\n')
 /** An empty line between two JSON lines, which readers of ndjson skip. */

@@ -31,6 +31,17 @@ export function encodeTextFrame(text: string): Buffer {
   return frame
 }
 
+/** The longest reason that fits a close frame, in bytes of UTF-8 (RFC 6455, section 5.5). */
+export const MAX_REASON_BYTES = 123
+
+/** The reason cut to what fits a close frame, at a character's edge. */
+export function fittingReason(reason: string): string {
+  if (Buffer.byteLength(reason) <= MAX_REASON_BYTES) return reason
+  const cut = Buffer.from(reason).subarray(0, MAX_REASON_BYTES - Buffer.byteLength('…'))
+  // A character cut in two decodes to U+FFFD at the end.
+  return `${cut.toString().replace(/\uFFFD+$/, '')}…`
+}
+
 /** Each message as its own JSON text: what a plain `new WebSocket(url)` gets. Of the control objects only `reset` is shown. */
 export const websocketPlain: WireFormat = {
   name: 'websocket',

@@ -184,6 +184,27 @@ describe('channels', () => {
   })
 })
 
+describe('a closing hub', () => {
+  // Symptom: at every shutdown `onError` got a "hub is closed" for each connection whose disconnect says goodbye. Cause: what
+  // close() waits for was refused from its first moment on.
+  test('still sends what the disconnect hooks say', async () => {
+    const { here, there } = await twoHubs()
+    here.hub.consumer('/room', {
+      connect: (connection) => connection.join('room'),
+      async disconnect(connection) {
+        await here.hub.groupSend('room', { type: 'left', name: connection.query.get('name') })
+      },
+    })
+    const reader = await there.open('websocket', '/events?group=room')
+    await here.open('websocket', '/room?name=ann')
+    await here.hub.close()
+    await until('the goodbye has come', () => reader.messages.length === 1)
+    expect(reader.messages).toEqual(['{"type":"left","name":"ann"}'])
+    expect(here.errors).toEqual([])
+    await expect(here.hub.groupSend('room', { type: 'x' })).rejects.toMatchObject({ code: 'hub-closed' })
+  })
+})
+
 describe('a closed hub', () => {
   test('refuses what is asked of it, ends its readers, and can be closed again', async () => {
     const { hub } = await startTestHub()

@@ -19,6 +19,8 @@ export function refuseUpgrade(socket: Duplex, { status, headers, body }: HttpAns
   const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`]
   for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`)
   lines.push('Connection: close', `Content-Length: ${Buffer.byteLength(body)}`, '', body)
+  // Without a listener, a reset would end the process.
+  socket.on('error', () => {})
   // `finish` comes when everything was handed to the kernel; a peer that never reads must not keep the socket.
   socket.once('finish', () => socket.destroy())
   socket.end(lines.join('\r\n'))

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import { MisuseError } from '../../errors.ts'
 import type { Attachment, Gate, ServerBackend } from '../backend.ts'
 import { type NodeResponse, refuseUpgrade, sendAnswer } from './answer.ts'
+import { downgrade } from './downgrade.ts'
 import { NodeRequest } from './request.ts'
 import { Streams } from './stream.ts'
 import { readUplink } from './uplink.ts'
@@ -29,7 +30,17 @@ export function nodeBackend(): ServerBackend<NodeServer> {
   }
 }
 
+/** Whether an upgrade is to a WebSocket, perhaps among others, in whatever form. */
+function asksForWebSocket({ headers }: IncomingMessage): boolean {
+  return /(?:^|,)\s*websocket\s*(?:,|$)/i.test(headers.upgrade ?? '')
+}
+
 type Emit = (this: NodeServer, event: string | symbol, ...args: unknown[]) => boolean
+
+/** Whose `emit` a function is: several hubs may be attached to one server, and leave in any order. */
+const ATTACHMENTS = new WeakMap<Emit, NodeAttachment>()
+/** Listeners that only answer for want of others. */
+const FALLBACKS = new WeakSet<object>()
 
 /**
  * The hub's place on a server. It looks at the server's `request` and `upgrade` events before any listener does, and takes those
@@ -43,7 +54,8 @@ class NodeAttachment implements Attachment {
   readonly #webSockets: WebSockets
   readonly #emit: Emit
   readonly #original: Emit
-  #isDetached = false
+  /** Passes everything on. */
+  isDetached = false
 
   constructor(server: NodeServer, gate: Gate) {
     this.#server = server
@@ -59,19 +71,32 @@ class NodeAttachment implements Attachment {
       return original.call(this, event, ...args)
     }
     server.emit = this.#emit as NodeServer['emit']
+    ATTACHMENTS.set(this.#emit, this)
+    FALLBACKS.add(this.#refuseRequest)
+    FALLBACKS.add(this.#refuseUpgrade)
+    // An HTTP/2 server has no requests, only streams, until somebody listens for them.
+    server.on('request', this.#refuseRequest)
     // node:http treats upgrades as plain requests until somebody listens for them.
-    server.on('upgrade', this.#refuseUnanswered)
+    server.on('upgrade', this.#refuseUpgrade)
   }
 
   detach(): void {
-    this.#server.off('upgrade', this.#refuseUnanswered)
-    // Somebody who wrapped `emit` after us still calls ours: it must pass everything on rather than vanish.
-    if (this.#server.emit === this.#emit) this.#server.emit = this.#original as NodeServer['emit']
-    this.#isDetached = true
+    const server = this.#server
+    this.isDetached = true
+    server.off('request', this.#refuseRequest)
+    server.off('upgrade', this.#refuseUpgrade)
+    // Somebody who wrapped `emit` after us still calls ours: it must pass everything on rather than vanish. When it is
+    // another hub, that one takes ours away with its own.
+    let emit = server.emit as Emit
+    for (let top = ATTACHMENTS.get(emit); top?.isDetached === true; top = ATTACHMENTS.get(emit)) {
+      emit = top.#original
+    }
+    if (emit === Object.getPrototypeOf(server).emit) Reflect.deleteProperty(server, 'emit')
+    else server.emit = emit as NodeServer['emit']
   }
 
   #takesRequest(rawRequest: unknown, rawResponse: unknown): boolean {
-    if (this.#isDetached) return false
+    if (this.isDetached) return false
     const request = rawRequest as IncomingMessage
     const response = rawResponse as NodeResponse
     const plan = this.#gate.plan(new NodeRequest(request))
@@ -105,51 +130,73 @@ class NodeAttachment implements Attachment {
   }
 
   #takesUpgrade(rawRequest: unknown, rawSocket: unknown, rawHead: unknown): boolean {
-    if (this.#isDetached) return false
+    if (this.isDetached) return false
     const request = rawRequest as IncomingMessage
     const socket = rawSocket as Socket
     const plan = this.#gate.plan(new NodeRequest(request))
     if (plan.kind === 'pass') return false
-    // Without a listener, a reset during the handshake would end the process.
-    socket.on('error', () => {})
+    if (request.httpVersion !== '1.1' || !asksForWebSocket(request)) {
+      this.#downgrade(request, socket, rawHead as Buffer)
+      return true
+    }
     switch (plan.kind) {
       case 'answer':
         refuseUpgrade(socket, plan.answer)
         return true
       case 'websocket':
+        // Without a listener, a reset during the handshake would end the process.
+        socket.on('error', () => {})
         this.#guard(this.#webSockets.accept(plan, request, socket, rawHead as Buffer), 'websocket')
         return true
       case 'stream':
       case 'uplink':
-        // An upgrade to something else: the connection cannot go back to plain HTTP.
-        refuseUpgrade(
-          socket,
-          this.#gate.problem('bad-request', {}, 'The only upgrade supported here is to a WebSocket.'),
-        )
+        // Both want a request that asks for no WebSocket.
+        refuseUpgrade(socket, this.#gate.problem('bad-request'))
         return true
       default:
         return plan satisfies never
     }
   }
 
+  #downgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    if (downgrade(this.#server, request, socket, head)) return
+    refuseUpgrade(socket, this.#gate.problem('bad-request', {}, 'The request has too many headers.'))
+  }
+
   #guard(work: Promise<void>, where: string): void {
     work.catch((error) => this.#gate.report(error, where))
+  }
+
+  /** A request that no consumer serves, on a server that has nothing else to answer with. */
+  readonly #refuseRequest = (request: IncomingMessage, response: NodeResponse): void => {
+    const listeners = this.#server.listeners('request')
+    if (listeners[0] !== this.#refuseRequest || !listeners.every((listener) => FALLBACKS.has(listener)))
+      return
+    // One listener for streams of HTTP/2 is what hands out requests; another is an application.
+    if (this.#server.listenerCount('stream') > 1) return
+    request.resume()
+    sendAnswer(response, this.#gate.problem('not-found'))
   }
 
   /**
    * An upgrade that no consumer serves. Others may: those who listen are given the time of a handshake, and whoever answers has
    * written by then. When nobody else listens it is refused at once.
    */
-  readonly #refuseUnanswered = (_request: IncomingMessage, socket: Socket): void => {
+  readonly #refuseUpgrade = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
+    const listeners = this.#server.listeners('upgrade')
+    const others = listeners.filter((listener) => !FALLBACKS.has(listener))
+    if (others.length === 0) {
+      // Of several hubs on one server, the first speaks for all.
+      if (listeners[0] !== this.#refuseUpgrade) return
+      if (!asksForWebSocket(request)) this.#downgrade(request, socket, head)
+      else refuseUpgrade(socket, this.#gate.problem('not-found'))
+      return
+    }
     socket.on('error', () => {})
+    const written = socket.bytesWritten
     const refuse = () => {
       if (socket.bytesWritten === written && !socket.destroyed)
         refuseUpgrade(socket, this.#gate.problem('not-found'))
-    }
-    const written = socket.bytesWritten
-    if (this.#server.listenerCount('upgrade') === 1) {
-      refuse()
-      return
     }
     const timer = setTimeout(refuse, this.#gate.limits.handshakeTimeoutMs)
     timer.unref()

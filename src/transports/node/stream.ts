@@ -1,8 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Http2ServerResponse } from 'node:http2'
 import type { Writable } from 'node:stream'
 import type { Batch } from '../../batch.ts'
-import { type StreamFormat, streamFormat } from '../../wire/http-stream.ts'
+import { randomRetryMs, type StreamFormat, streamFormat } from '../../wire/http-stream.ts'
 import type { Control } from '../../wire/wire-format.ts'
 import type { Denial, Gate, Link, LinkOwner, StreamPlan } from '../backend.ts'
 import { type NodeResponse, sendAnswer } from './answer.ts'
@@ -16,6 +15,11 @@ export class Streams {
   }
 
   async accept(plan: StreamPlan, request: IncomingMessage, response: NodeResponse): Promise<void> {
+    // The body of a GET means nothing (RFC 9110, section 9.3.1), but unread it would hide that the client leaves.
+    request.resume()
+    // A request pipelined behind another has no socket yet: it waits its turn, and costs nothing if the client leaves before.
+    if (response.socket === null) await new Promise((resolve) => response.once('socket', resolve))
+    if (response.socket?.destroyed !== false) return
     const framing = request.httpVersion === '1.1' ? 'chunked' : 'raw'
     const format = streamFormat(plan.transport, plan.envelope, framing)
     const { decision, owner } = this.#gate.admit(plan, format)
@@ -36,15 +40,15 @@ export class Streams {
     format: StreamFormat,
     owner: LinkOwner,
   ): void {
+    const wire = 'stream' in response ? response.stream : response.socket
+    if (wire === null) return
     request.socket.setTimeout(0)
     startStream(response, format, plan.headers)
-    whenOnWire(response, (wire) => {
-      const drained = () => owner.drained()
-      wire.on('drain', drained)
-      // The socket of a keep-alive connection outlives the response.
-      response.once('close', () => wire.off('drain', drained))
-      owner.opened(new StreamLink(response, wire, format, this.#gate.limits.closeTimeoutMs))
-    })
+    const drained = () => owner.drained()
+    wire.on('drain', drained)
+    // The socket of a keep-alive connection outlives the response.
+    response.once('close', () => wire.off('drain', drained))
+    owner.opened(new StreamLink(response, wire, format, this.#gate.limits.closeTimeoutMs))
   }
 
   /**
@@ -60,7 +64,7 @@ export class Streams {
     }
     startStream(response, format, plan.headers)
     const control: Control = { close: { code: denial.closeCode, reason: denial.reason } }
-    const retryMs = Math.ceil(Math.random() * this.#gate.limits.retrySpreadMs)
+    const retryMs = randomRetryMs(this.#gate.limits.retrySpreadMs)
     ;(response as ServerResponse).end(format.control(control, retryMs))
   }
 }
@@ -79,13 +83,6 @@ function startStream(
     'X-Accel-Buffering': 'no',
   })
   ;(response as ServerResponse).flushHeaders()
-}
-
-/** Calls `use` with what the response is written to: at once, or when the responses before it on the connection have ended. */
-function whenOnWire(response: NodeResponse, use: (wire: Writable) => void): void {
-  if ('stream' in response) use((response as Http2ServerResponse).stream)
-  else if (response.socket !== null) use(response.socket)
-  else response.once('socket', use)
 }
 
 /**
@@ -116,11 +113,12 @@ class StreamLink implements Link {
   }
 
   write(batch: Batch): void {
-    if (!this.#isEnded && !this.#wire.destroyed) this.#wire.write(batch.bytes())
+    // Not `destroyed`: node:http ends the socket of a client that ended its side.
+    if (!this.#isEnded && this.#wire.writable) this.#wire.write(batch.bytes())
   }
 
   heartbeat(): boolean {
-    if (!this.writable || this.#isEnded || this.#wire.destroyed) return false
+    if (!this.writable || this.#isEnded || !this.#wire.writable) return false
     this.#wire.write(this.#format.heartbeat)
     return true
   }

@@ -11,16 +11,17 @@ export function readUplink(
 ): void {
   const chunks: Buffer[] = []
   let size = 0
+  let isRefused = false
   // A client that leaves in the middle ends the request; there is nobody to answer.
   request.on('error', () => {})
   response.on('error', () => {})
   request.on('data', (chunk: Buffer) => {
     size += chunk.length
     if (size <= plan.maxBytes) chunks.push(chunk)
-    else refuseTooLarge()
+    else if (!isRefused) refuseTooLarge()
   })
   request.on('end', () => {
-    if (size > plan.maxBytes) return
+    if (isRefused) return
     const body = decodeUtf8(Buffer.concat(chunks, size))
     if (body === null) {
       sendAnswer(response, gate.problem('invalid-json', plan.headers, 'The body is not UTF-8.'))
@@ -33,15 +34,15 @@ export function readUplink(
   })
 
   function refuseTooLarge(): void {
-    if (response.headersSent) return
+    isRefused = true
     chunks.length = 0
     const detail = `The limit is ${plan.maxBytes} bytes.`
-    // HTTP/2 has no such header; its stream ends alone.
-    const close = request.httpVersionMajor === 1 ? { Connection: 'close' } : {}
-    sendAnswer(response, gate.problem('message-too-large', { ...plan.headers, ...close }, detail))
-    // What is still on its way is not read: the client sees the answer and the end of the connection.
-    request.pause()
-    response.once('finish', () => request.destroy())
+    sendAnswer(response, gate.problem('message-too-large', plan.headers, detail))
+    // The rest is read and forgotten for a while: closing with unread bytes makes the kernel reset the connection, and most
+    // clients look at the answer only when they have sent everything.
+    const timer = setTimeout(() => request.destroy(), gate.limits.closeTimeoutMs)
+    timer.unref()
+    request.once('close', () => clearTimeout(timer))
   }
 }
 

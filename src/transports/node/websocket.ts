@@ -3,12 +3,26 @@ import type { Socket } from 'node:net'
 import { type RawData, WebSocket, WebSocketServer } from 'ws'
 import type { Batch } from '../../batch.ts'
 import { ERRORS } from '../../errors.ts'
-import { ENVELOPE_PROTOCOL, PING_FRAME, websocketEnvelope, websocketPlain } from '../../wire/websocket.ts'
+import {
+  ENVELOPE_PROTOCOL,
+  fittingReason,
+  PING_FRAME,
+  websocketEnvelope,
+  websocketPlain,
+} from '../../wire/websocket.ts'
 import type { Denial, Gate, Link, LinkOwner, WebSocketPlan } from '../backend.ts'
+import { refuseUpgrade } from './answer.ts'
 
 /** A WebSocket that knows its link, so that listeners can be shared by all connections. */
 class LinkedWebSocket extends WebSocket {
   link: WebSocketLink | null = null
+  /** The code of the close frame that this end sent first, `ws` itself included (1002, 1007, 1009). */
+  sentCode: number | null = null
+
+  override close(code?: number, reason?: string | Buffer): void {
+    this.sentCode ??= code ?? null
+    super.close(code, reason)
+  }
 }
 
 /** Lets WebSockets in: `ws` does the handshake, reads and closes; publications are written past it, framed once for all. */
@@ -32,17 +46,20 @@ export class WebSockets {
 
   async accept(plan: WebSocketPlan, request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
     if (!isHandshake(request)) {
-      // ws answers it with what is wrong (RFC 6455, section 4.4); no consumer hears of it.
-      this.#server.handleUpgrade(request, socket, head, (client) => client.terminate())
+      // RFC 6455, section 4.4. No consumer hears of it.
+      const headers = { 'Sec-WebSocket-Version': '13, 8' }
+      refuseUpgrade(socket, this.#gate.problem('bad-request', headers, 'This is not a WebSocket handshake.'))
       return
     }
     const { decision, owner } = this.#gate.admit(plan, plan.envelope ? websocketEnvelope : websocketPlain)
     const leave = () => owner.closed(1006, '')
     socket.once('close', leave)
     const denial = await decision
-    socket.off('close', leave)
+    // `close` is on its way, and tells the owner.
     if (socket.destroyed) return
     this.#server.handleUpgrade(request, socket, head, (client) => {
+      // From here on ws tells. Not earlier: it may refuse the handshake instead of calling back.
+      socket.off('close', leave)
       if (denial === null) this.#open(client as LinkedWebSocket, socket, owner)
       else deny(client, denial)
     })
@@ -52,41 +69,50 @@ export class WebSockets {
     const link = new WebSocketLink(client, socket, owner)
     client.link = link
     client.on('message', onMessage)
-    client.on('pong', onPong)
     client.on('error', ignore)
     client.on('close', onClose)
     socket.on('drain', () => owner.drained())
+    // Not `pong`: the pong of a client that sends a long message slowly has to wait for the message's end.
+    socket.on('data', () => owner.alive())
     owner.opened(link)
   }
 }
 
-/** What `ws` checks before it answers 101. */
+const KEY = /^[+/0-9A-Za-z]{22}==$/
+const PROTOCOLS = /^[\w!#$%&'*+.^`|~-]+(?:[\t ]*,[\t ]*[\w!#$%&'*+.^`|~-]+)*$/
+
+/** What `ws` checks before it answers 101, so that no consumer is asked in vain. */
 function isHandshake({ method, headers }: IncomingMessage): boolean {
   const version = headers['sec-websocket-version']
-  const key = headers['sec-websocket-key'] ?? ''
-  return method === 'GET' && (version === '13' || version === '8') && /^[+/0-9A-Za-z]{22}==$/.test(key)
+  const protocols = headers['sec-websocket-protocol']
+  return (
+    method === 'GET' &&
+    headers.upgrade?.toLowerCase() === 'websocket' &&
+    (version === '13' || version === '8') &&
+    KEY.test(headers['sec-websocket-key'] ?? '') &&
+    (protocols === undefined || PROTOCOLS.test(protocols))
+  )
 }
 
 /** A browser shows the application no status of a failed handshake: let it in and close with the reason. */
 function deny(client: WebSocket, { closeCode, reason }: Denial): void {
   client.on('error', ignore)
-  client.close(closeCode, reason)
+  client.close(closeCode, fittingReason(reason))
 }
 
 function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
   const { link } = this as LinkedWebSocket
+  // ws goes on reading until the client has answered the close frame.
+  if (this.readyState !== WebSocket.OPEN) return
   if (isBinary) link?.closeWith('unsupported-media-type')
   else link?.owner.received(data.toString())
 }
 
-function onPong(this: WebSocket): void {
-  ;(this as LinkedWebSocket).link?.owner.alive()
-}
-
 function onClose(this: WebSocket, code: number, reason: Buffer): void {
-  const { link } = this as LinkedWebSocket
+  const { link, sentCode } = this as LinkedWebSocket
   ;(this as LinkedWebSocket).link = null
-  link?.owner.closed(code, reason.toString())
+  // 1006: the client has not answered our close frame, as few do that were closed for a fault.
+  link?.owner.closed(code === 1006 ? (sentCode ?? code) : code, reason.toString())
 }
 
 // ws closes with the right code by itself (1002, 1007, 1009); the `close` event tells the rest.
