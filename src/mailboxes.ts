@@ -10,11 +10,12 @@ export interface MailboxesOptions {
 }
 
 /**
- * Queues by name, bounded and expiring, where each message goes to one reader. A mailbox exists while messages or readers
- * wait in it (never both), so names cost nothing once they are idle.
+ * Queues by name, bounded and expiring, where each message goes to one reader. A mailbox exists while
+ * messages or readers wait in it (never both), so names cost nothing once they are idle.
  *
- * There is no timer: `push` and `pull` first forget whatever expired in any mailbox. All messages expire after the same
- * time, so those are at the old end of one list, and each message is removed once: a call does constant work on average.
+ * There is no timer: `push` and `pull` first forget whatever expired in any mailbox. All messages expire
+ * after the same time, so those are at the old end of one list, and each message is removed once: a call does
+ * constant work on average.
  */
 export class Mailboxes {
   readonly #capacity: number | ((name: string) => number)
@@ -59,9 +60,9 @@ export class Mailboxes {
   }
 
   /**
-   * Resolves with the next message, now or when it comes. Readers of one mailbox are served in the order in which they came.
-   * An abort takes no message: once this promise is resolved a later abort changes nothing, and before that the message
-   * goes to the next reader.
+   * Resolves with the next message, now or when it comes. Readers of one mailbox are served in the order in
+   * which they came. An abort takes no message: once this promise is resolved a later abort changes nothing,
+   * and before that the message goes to the next reader.
    *
    * @throws the signal's reason when it aborts; the reason of `close` when that comes first
    */
@@ -80,7 +81,10 @@ export class Mailboxes {
     this.#newest = null
   }
 
-  /** Forgets all queued messages and rejects all readers, those who wait and those who come, with `reason`. Final. */
+  /**
+   * Forgets all queued messages and rejects all readers, those who wait and those who come, with `reason`.
+   * Final.
+   */
   close(reason: Error): void {
     if (this.#closedWith !== null) return
     this.#closedWith = reason
@@ -162,8 +166,9 @@ interface Queue {
 }
 
 /**
- * A queued message, linked in two lists: its queue (`next`) and all messages by age (`older`, `newer`). Links rather than
- * arrays or a Set because messages leave the second list from its middle, and V8's Set walks over the holes at its front.
+ * A queued message, linked in two lists: its queue (`next`) and all messages by age (`older`, `newer`). Links
+ * rather than arrays or a Set because messages leave the second list from its middle, and V8's Set walks over
+ * the holes at its front.
  */
 interface Waiting {
   readonly queue: Queue

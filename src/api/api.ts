@@ -20,9 +20,6 @@ import type { Context, Parameter } from './route.ts'
 import { type Endpoint, type Found, Router } from './router.ts'
 import { createRoutes } from './routes.ts'
 
-export type { Api, ApiHub, ApiOptions, ApiRequest, ApiResponse, RequestBody } from './contract.ts'
-export { ClientGone } from './contract.ts'
-
 /** Headers that a page may send. */
 const REQUEST_HEADERS = 'Authorization, Content-Type'
 

@@ -12,6 +12,10 @@ import { checked, publishSchema } from './schemas.ts'
 /** Sends that may wait for the layer at once, for one request. */
 const MAX_IN_FLIGHT = 1024
 
+// An error costs several times what a good line does, and the shortest bad line is two bytes: a chunk of those would hold up everybody
+// else for most of a second.
+const MAX_BAD_IN_TURN = 256
+
 /** Sends messages and writes down what became of each. One for an API; it keeps nothing of a request. */
 export class Publisher {
   readonly #context: Context
@@ -74,22 +78,28 @@ export class Publisher {
   async #sendAll(lines: Iterable<Line>): Promise<string> {
     const sends = new Sends()
     const results: string[] = []
+    let bad = 0
     for (const line of lines) {
       if (sends.count >= MAX_IN_FLIGHT) results.push(await sends.settled())
-      this.#addLine(sends, line)
+      if (this.#addLine(sends, line)) continue
+      bad++
+      if (bad % MAX_BAD_IN_TURN === 0) await nextTurn()
     }
     if (sends.count > 0) results.push(await sends.settled())
     return results.join(',')
   }
 
-  #addLine(sends: Sends, { number, content }: Line): void {
-    if (typeof content === 'string' && isBlank(content)) return
+  /** Whether the line was good, or blank: what its sends become is another matter. */
+  #addLine(sends: Sends, { number, content }: Line): boolean {
+    if (typeof content === 'string' && isBlank(content)) return true
     const head = `{"line":${number},`
     try {
       if (typeof content !== 'string') throw content
       this.#add(sends, head, parseJson(content, this.#context.hub.limits.maxJsonDepth))
+      return true
     } catch (error) {
       sends.add(head, this.#failed(error))
+      return false
     }
   }
 
@@ -150,6 +160,12 @@ class Sends {
 
 function sentTail({ cursor }: Sent): string {
   return cursor === null ? '"cursor":null}' : `"cursor":${JSON.stringify(cursor)}}`
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve)
+  })
 }
 
 // White space of JSON (RFC 8259, section 2).

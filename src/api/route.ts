@@ -33,7 +33,7 @@ export interface Parameter {
 }
 
 /** A body that a route takes. */
-export interface Body {
+interface Body {
   readonly type: BodyType
   readonly schema: z.ZodType
   readonly description?: string

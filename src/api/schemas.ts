@@ -61,7 +61,7 @@ export const MESSAGE = named(
   },
 )
 
-export const CURSOR = named(
+const CURSOR = named(
   'Cursor',
   z
     .string()

@@ -1,6 +1,6 @@
 /**
  * The channel layer: what moves messages between nodes. This file is the contract; a driver is one module beside it.
- * `runLayerConformance` in `groupcast/testing` holds a driver against it and cites the numbers below.
+ * `layerConformance` in `groupcast/testing` holds a driver against it and cites the numbers below.
  *
  * A layer never sees connections: the hub tells it which groups have members on this node, and the layer hands every
  * publication of those groups to this node's {@link LayerSink} once. Messages cross the layer as JSON texts, so nobody
@@ -22,13 +22,15 @@
  *  8. A message that waited longer than the expiry (60 s unless configured) is never delivered and takes no room.
  *  9. `receive` resolves with the next message. When its signal aborts it rejects with the signal's reason, and no message is
  *     lost by that: the next reader gets it.
- * 10. Messages sent to `channelOf(nodeId, …)` are pushed to the sink of that node, never kept for `receive`. When the sink is
- *     this node's and answers `false`, `send` rejects with `ChannelFullError`. Sent to a node that is gone, they are dropped.
+ * 10. Messages sent to `channelOf(nodeId, …)` are pushed to the sink of that node, those of one sender in the order sent, and never
+ *     kept for `receive`. When the sink is this node's and answers `false`, `send` rejects with `ChannelFullError`. Sent to a
+ *     node that is gone, they are dropped.
  * 11. Names and messages are whatever the hub lets through (see `names.ts`); `__proto__` and `constructor` are just names.
  *     A driver that allows fewer names rejects with a `TypeError` (code `invalid-name`) that says what it allows.
  *     Any JSON object with a string `type` arrives as equal JSON, also one of 1 MiB, also with any Unicode text.
- * 12. `flush` forgets all queued messages of all channels. `close` ends the layer: pending `receive`s reject, the sink is not called
- *     again, a second `close` resolves. A client that the driver was given stays open; one that it opened is closed.
+ * 12. `flush` forgets all queued messages of all channels. `close` ends the layer: pending `receive`s reject with a `GroupcastError`
+ *     of code `hub-closed`, as do all later calls but `close`; once it has resolved the sink is not called again. A second
+ *     `close` resolves. A client that the driver was given stays open; one that it opened is closed.
  * 13. The sink's calls do not throw; if one does, the layer goes on for others.
  */
 

@@ -1,17 +1,20 @@
 /** The options of the memory layer and its broker. */
 import { type Clock, systemClock } from '../clock.ts'
 import { MisuseError } from '../errors.ts'
+import { Glob } from '../glob.ts'
 import type { MailboxesOptions } from '../mailboxes.ts'
 import { quote } from '../names.ts'
+import { CHANNEL_DEFAULTS } from './layer.ts'
 
 /** How much a memory layer keeps, and how long. */
 export interface MemoryBrokerOptions {
   /** Most messages that wait in one channel: 100 unless given. */
   readonly capacity?: number
   /**
-   * Other capacities by channel name, as pairs of a pattern and a capacity (a list, a `Map`) or an object. In a pattern `*` stands
-   * for any run of characters; the first that matches the whole name wins. Objects keep the order in which they
-   * were written, except that names like `7` come first: where that matters, use pairs.
+   * Other capacities by channel name, as pairs of a pattern and a capacity (a list, a `Map`) or an object. In
+   * a pattern `*` stands for any run of characters; the first that matches the whole name wins. Objects keep
+   * the order in which they were written, except that names like `7` come first: where that matters, use
+   * pairs.
    */
   readonly channelCapacity?: Readonly<Record<string, number>> | Iterable<readonly [string, number]>
   /** A message that waited longer in a channel is forgotten: 60 000 ms unless given. */
@@ -20,9 +23,7 @@ export interface MemoryBrokerOptions {
   readonly clock?: Clock
 }
 
-const DEFAULTS = Object.freeze({ capacity: 100, expiryMs: 60_000 })
 const KNOWN = ['capacity', 'channelCapacity', 'expiryMs', 'clock']
-const PATTERN = /^[A-Za-z0-9._~:@#$/!*-]{1,255}$/
 const COUNT = 'a whole number from 1'
 
 /**
@@ -30,72 +31,60 @@ const COUNT = 'a whole number from 1'
  *
  * @throws {MisuseError} (code `invalid-option`) naming the option, its value and what is allowed
  */
-export function resolveBrokerOptions(options: MemoryBrokerOptions): MailboxesOptions {
-  const unknown = Object.keys(options).find((name) => !KNOWN.includes(name))
+export function resolveBrokerOptions(given: MemoryBrokerOptions): MailboxesOptions {
+  const unknown = Object.keys(given).find((name) => !KNOWN.includes(name))
   if (unknown !== undefined) {
     throw new MisuseError(
       'invalid-option',
       `There is no option ${quote(unknown)}. The options are ${KNOWN.join(', ')}.`,
     )
   }
-  const { capacity = DEFAULTS.capacity, channelCapacity, expiryMs = DEFAULTS.expiryMs } = options
-  const { clock = systemClock } = options
+  const { capacity = CHANNEL_DEFAULTS.capacity, expiryMs = CHANNEL_DEFAULTS.expiryMs } = given
+  const { channelCapacity, clock = systemClock } = given
   if (!isCount(capacity)) throw invalidOption('capacity', capacity, COUNT)
   if (!Number.isFinite(expiryMs) || expiryMs <= 0) {
     throw invalidOption('expiryMs', expiryMs, 'a number of milliseconds above 0')
   }
   if (typeof clock?.now !== 'function') throw invalidOption('clock', clock, 'a Clock')
   if (channelCapacity === undefined) return { capacity, expiryMs, clock }
-  const others = resolveChannelCapacity(channelCapacity)
-  const capacityOf = (name: string) => others.find(({ parts }) => matches(parts, name))?.capacity ?? capacity
-  return { capacity: capacityOf, expiryMs, clock }
+  const rules = resolveChannelCapacity(channelCapacity)
+  return {
+    capacity: (name) => rules.find(({ glob }) => glob.matches(name))?.capacity ?? capacity,
+    expiryMs,
+    clock,
+  }
 }
 
-interface PatternCapacity {
-  /** The pattern, cut at its asterisks. */
-  readonly parts: readonly string[]
+interface CapacityRule {
+  readonly glob: Glob
   readonly capacity: number
 }
 
-function resolveChannelCapacity(
-  given: NonNullable<MemoryBrokerOptions['channelCapacity']>,
-): PatternCapacity[] {
+function resolveChannelCapacity(given: NonNullable<MemoryBrokerOptions['channelCapacity']>): CapacityRule[] {
   if (typeof given !== 'object' || given === null) {
     throw invalidOption('channelCapacity', given, 'pairs of a pattern and a capacity')
   }
   const pairs: unknown[] = Symbol.iterator in given ? [...given] : Object.entries(given)
   return pairs.map((pair) => {
-    if (!Array.isArray(pair)) {
-      throw invalidOption('channelCapacity', pair, 'made of pairs: a pattern, a capacity')
+    if (!Array.isArray(pair) || typeof pair[0] !== 'string') {
+      throw invalidOption('channelCapacity', pair, 'a pair of a pattern and a capacity')
     }
-    const [pattern, capacity] = pair as unknown[]
-    if (typeof pattern !== 'string' || !PATTERN.test(pattern)) {
-      const allowed = 'a pattern of 1–255 characters of channel names, and * for any run of them'
-      throw invalidOption('channelCapacity', pattern, allowed)
-    }
+    const [pattern, capacity] = pair as [string, unknown]
     if (!isCount(capacity)) throw invalidOption(`channelCapacity[${quote(pattern)}]`, capacity, COUNT)
-    return { parts: pattern.split('*'), capacity }
+    return { glob: globOf(pattern), capacity }
   })
+}
+
+function globOf(pattern: string): Glob {
+  try {
+    return new Glob(pattern)
+  } catch (error) {
+    throw new MisuseError('invalid-option', `channelCapacity: ${(error as Error).message}`)
+  }
 }
 
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 1
-}
-
-/** Whether a name is the parts in order with anything between them. Never goes back in the name: linear. */
-function matches(parts: readonly string[], name: string): boolean {
-  const first = parts[0] as string
-  const last = parts[parts.length - 1] as string
-  if (parts.length === 1) return name === first
-  const end = name.length - last.length
-  if (first.length > end || !name.startsWith(first) || !name.endsWith(last)) return false
-  let from = first.length
-  for (const part of parts.slice(1, -1)) {
-    const at = name.indexOf(part, from)
-    if (at === -1 || at + part.length > end) return false
-    from = at + part.length
-  }
-  return true
 }
 
 /** The error for an option with a value that is not allowed. */

@@ -15,12 +15,15 @@ export interface MemoryLayerOptions extends MemoryBrokerOptions {
 
 /** What joins several memory layers of one process: pass it to {@link memoryLayer}. */
 export interface MemoryBroker {
-  /** Groups with members and channels with messages or readers: 0 when nothing is going on, for leak tests. */
+  /**
+   * Groups with members and channels with messages or readers: 0 when nothing is going on, for leak tests.
+   */
   readonly size: number
 }
 
 /**
- * A broker in this process. Layers that share one behave as the nodes of one system: for tests, and for several hubs in one process.
+ * A broker in this process. Layers that share one behave as the nodes of one system: for tests, and for
+ * several hubs in one process.
  *
  * @example
  * const broker = memoryBroker({ capacity: 10 })
@@ -33,11 +36,12 @@ export function memoryBroker(options: MemoryBrokerOptions = {}): MemoryBroker {
 }
 
 /**
- * A channel layer that moves messages within this process: no history, no other processes. A layer serves one hub; each has
- * its own broker unless one is given.
+ * A channel layer that moves messages within this process: no history, no other processes. A layer serves one
+ * hub; each has its own broker unless one is given.
  *
- * `groupSend` calls the sinks in the sender's turn. What a sink sends while it is called reaches all nodes after the publication
- * that it was called with, so that all see one order. A sink that throws is not heard: sinks report their own failures.
+ * `groupSend` calls the sinks in the sender's turn. What a sink sends while it is called reaches all nodes
+ * after the publication that it was called with, so that all see one order. A sink that throws is not heard:
+ * sinks report their own failures.
  *
  * @throws {MisuseError} (code `invalid-option`) naming the option, its value and what is allowed
  */
@@ -45,7 +49,7 @@ export function memoryLayer(options: MemoryLayerOptions = {}): ChannelLayer {
   const { broker, ...own } = options
   if (broker === undefined) return new MemoryLayer(new Broker(own))
   if (!(broker instanceof Broker)) throw invalidOption('broker', broker, 'what memoryBroker() returns')
-  const double = Object.keys(own)[0]
+  const [double] = Object.entries(own).find(([, value]) => value !== undefined) ?? []
   if (double !== undefined) {
     throw new MisuseError(
       'invalid-option',
@@ -105,8 +109,8 @@ class Broker implements MemoryBroker {
 
   publish(group: string, publication: LayerPublication): void {
     this.#accepted.push({ group, publication })
-    // More than one: a sink sends this while it is called. The loop that called it will come to it; calling sinks from here
-    // would show it to some nodes before the publication that it answers.
+    // More than one: a sink sends this while it is called. The loop that called it will come to it; calling
+    // sinks from here would show it to some nodes before the publication that it answers.
     if (this.#accepted.length > 1) return
     for (const next of this.#accepted) this.#deliver(next.group, next.publication)
     this.#accepted.length = 0
@@ -154,7 +158,8 @@ class MemoryLayer implements ChannelLayer {
     this.#broker = broker
   }
 
-  // The methods are async so that whatever they throw is a rejection; what they do, they do in the caller's turn.
+  // The methods are async so that whatever they throw is a rejection; what they do, they do in the caller's
+  // turn.
 
   async start({ nodeId, sink }: LayerStart): Promise<void> {
     if (this.#isClosed) throw closedError()
@@ -200,7 +205,8 @@ class MemoryLayer implements ChannelLayer {
   async receive(channel: string, signal?: AbortSignal): Promise<string> {
     this.#started()
     signal?.throwIfAborted()
-    // One signal for both ends of waiting, the caller's abort and this layer's close: the queues belong to all nodes.
+    // One signal for both ends of waiting, the caller's abort and this layer's close: the queues belong to
+    // all nodes.
     const ending = new AbortController()
     const onAbort = () => ending.abort(signal?.reason)
     signal?.addEventListener('abort', onAbort)

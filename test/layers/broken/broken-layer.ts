@@ -89,3 +89,25 @@ export function entryOf<K, V>(map: Map<K, V>, key: K, make: () => V): V {
 export function isNodeChannel(channel: string): boolean {
   return channel.includes('!')
 }
+
+/**
+ * Layers that call one sink after another, also from within a sink's call, and let a sink's error through.
+ */
+export function naiveLayers(count: number, setup: ConformanceSetup): { layers: ChannelLayer[] } {
+  const members = new Map<string, Set<LayerSink>>()
+  const layers = soundLayers(count, setup).map((inner) => {
+    let own: LayerSink
+    return changed(inner, {
+      start(start) {
+        own = start.sink
+        return inner.start(start)
+      },
+      groupAdd: async (group) => void entryOf(members, group, () => new Set()).add(own),
+      async groupSend(group, json) {
+        for (const sink of members.get(group) ?? []) sink.deliver(group, { json, cursor: null })
+        return null
+      },
+    })
+  })
+  return { layers }
+}

@@ -1,7 +1,7 @@
 /** Layers that break obligations 1 to 5. */
 import type { ChannelLayer, LayerPublication, LayerSink } from '../../../src/layers/layer.ts'
 import { memoryBroker, memoryLayer } from '../../../src/layers/memory.ts'
-import { all, type BrokenLayer, changed, each, entryOf, soundLayers, withSink } from './broken-layer.ts'
+import { all, type BrokenLayer, each, entryOf, naiveLayers, withSink } from './broken-layer.ts'
 
 export const brokenGroups: readonly BrokenLayer[] = [
   {
@@ -309,7 +309,10 @@ function twice<Args extends unknown[]>(call: (...args: Args) => void): (...args:
   }
 }
 
-/** A layer that counts adds and discards, and is a member while the count is above 0. `cap` is applied to the count. */
+/**
+ * A layer that counts adds and discards, and is a member while the count is above 0. `cap` is applied to the
+ * count.
+ */
 function countingMembers(inner: ChannelLayer, cap: (count: number) => number): Partial<ChannelLayer> {
   const counts = new Map<string, number>()
   const change = async (group: string, by: number) => {
@@ -318,27 +321,4 @@ function countingMembers(inner: ChannelLayer, cap: (count: number) => number): P
     await (count > 0 ? inner.groupAdd(group) : inner.groupDiscard(group))
   }
   return { groupAdd: (group) => change(group, 1), groupDiscard: (group) => change(group, -1) }
-}
-
-/** Layers that call one sink after another, also from within a sink's call, and let a sink's error through. */
-export function naiveLayers(
-  count: number,
-  setup: Parameters<typeof soundLayers>[1],
-): { layers: ChannelLayer[] } {
-  const members = new Map<string, Set<LayerSink>>()
-  const layers = soundLayers(count, setup).map((inner) => {
-    let own: LayerSink
-    return changed(inner, {
-      start(start) {
-        own = start.sink
-        return inner.start(start)
-      },
-      groupAdd: async (group) => void entryOf(members, group, () => new Set()).add(own),
-      async groupSend(group, json) {
-        for (const sink of members.get(group) ?? []) sink.deliver(group, { json, cursor: null })
-        return null
-      },
-    })
-  })
-  return { layers }
 }

@@ -1,0 +1,156 @@
+/**
+ * A node as conformance cases use it: a layer, a sink that writes down what it is called with, and deadlines
+ * on everything.
+ */
+import { randomBytes } from 'node:crypto'
+import type { ChannelLayer, LayerPublication, LayerSink, LayerStatus } from '../layers/layer.ts'
+import type { Patience } from './patience.ts'
+
+/** Most cases send numbers, in messages like this. */
+export function messageOf(n: number): string {
+  return JSON.stringify({ type: 'conformance.number', n })
+}
+
+/** The number in a message. */
+export function numberIn(json: string): number {
+  return (JSON.parse(json) as { n: number }).n
+}
+
+/** A node of a case. Methods that wait fail after the suite's deadline. */
+export class TestNode {
+  readonly id = randomBytes(6).toString('hex')
+  readonly layer: ChannelLayer
+  readonly sink = new RecordingSink()
+  readonly #patience: Patience
+
+  constructor(layer: ChannelLayer, patience: Patience) {
+    this.layer = layer
+    this.#patience = patience
+  }
+
+  start(): Promise<void> {
+    return this.#within(this.layer.start({ nodeId: this.id, sink: this.sink }), 'start()')
+  }
+
+  async add(group: string): Promise<void> {
+    this.sink.groups.add(group)
+    await this.#within(this.layer.groupAdd(group), `groupAdd(${group})`)
+  }
+
+  async discard(group: string): Promise<void> {
+    await this.#within(this.layer.groupDiscard(group), `groupDiscard(${group})`)
+    this.sink.groups.delete(group)
+  }
+
+  publish(group: string, n: number): Promise<string | null> {
+    return this.publishJson(group, messageOf(n))
+  }
+
+  publishJson(group: string, json: string): Promise<string | null> {
+    return this.#within(this.layer.groupSend(group, json), `groupSend(${group})`)
+  }
+
+  send(channel: string, n: number): Promise<void> {
+    return this.sendJson(channel, messageOf(n))
+  }
+
+  sendJson(channel: string, json: string): Promise<void> {
+    return this.#within(this.layer.send(channel, json), `send(${channel})`)
+  }
+
+  /** Begins to read, and may wait for ever. */
+  read(channel: string, signal?: AbortSignal): Promise<number> {
+    const reading = this.layer.receive(channel, signal).then(numberIn)
+    // A case that fails before it comes to this promise must not end in an unhandled rejection.
+    reading.catch(() => {})
+    return reading
+  }
+
+  /** The next message of a channel, which must come. */
+  take(channel: string): Promise<number> {
+    return this.#within(this.read(channel), `a message of ${channel}`)
+  }
+
+  /** The next messages of a channel, one after another. */
+  async takeMany(channel: string, count: number): Promise<number[]> {
+    const numbers: number[] = []
+    while (numbers.length < count) numbers.push(await this.take(channel))
+    return numbers
+  }
+
+  /** The channel of something that lives on this node. */
+  channel(localId: string): string {
+    return this.layer.channelOf(this.id, localId)
+  }
+
+  /** The numbers that came in a group, in order. */
+  numbers(group: string): number[] {
+    return this.sink.delivered.filter((one) => one.group === group).map(({ json }) => numberIn(json))
+  }
+
+  /** The numbers that were pushed to a channel of this node, in order. */
+  pushed(channel: string): number[] {
+    return this.sink.received.filter((one) => one.channel === channel).map(({ json }) => numberIn(json))
+  }
+
+  /** Waits until that many publications of a group have come. */
+  arrived(group: string, count: number): Promise<void> {
+    const what = `publication ${count} of group ${group} on each of its nodes`
+    return this.#patience.until(() => this.numbers(group).length >= count, what)
+  }
+
+  /** Waits until that many messages have been pushed to a channel of this node. */
+  reached(channel: string, count: number): Promise<void> {
+    return this.#patience.until(
+      () => this.pushed(channel).length >= count,
+      `message ${count} pushed to ${channel}`,
+    )
+  }
+
+  /** Closes the layer, the first time. */
+  async close(): Promise<void> {
+    if (this.sink.isClosed) return
+    await this.#within(this.layer.close(), 'close()')
+    this.sink.isClosed = true
+  }
+
+  #within<T>(promise: Promise<T>, what: string): Promise<T> {
+    const waiting = this.#patience.within(promise, what)
+    // As in `read`.
+    waiting.catch(() => {})
+    return waiting
+  }
+}
+
+/** Writes down every call, and the calls that a layer may not make. */
+class RecordingSink implements LayerSink {
+  readonly delivered: { readonly group: string; readonly json: string; readonly cursor: string | null }[] = []
+  readonly received: { readonly channel: string; readonly json: string }[] = []
+  readonly violations: string[] = []
+  /** Groups that are added, or about to be. */
+  readonly groups = new Set<string>()
+  isClosed = false
+
+  /** What a case wants to happen besides. */
+  onDeliver: (group: string, publication: LayerPublication) => void = () => {}
+  onReceive: (channel: string) => boolean = () => true
+  onStatus: (status: LayerStatus) => void = () => {}
+
+  deliver(group: string, publication: LayerPublication): void {
+    if (this.isClosed) this.violations.push(`12: deliver(${group}) after close`)
+    else if (!this.groups.has(group)) this.violations.push(`2: deliver(${group}), which is not added`)
+    this.delivered.push({ group, ...publication })
+    this.onDeliver(group, publication)
+  }
+
+  receive(channel: string, json: string): boolean {
+    if (this.isClosed) this.violations.push(`12: receive(${channel}) after close`)
+    this.received.push({ channel, json })
+    return this.onReceive(channel)
+  }
+
+  status(status: LayerStatus): void {
+    if (this.isClosed) this.violations.push(`12: status(${status.state}) after close`)
+    this.onStatus(status)
+  }
+}

@@ -1,0 +1,158 @@
+/** What conformance cases are written with: started nodes on a fresh broker, fences, time. */
+import assert from 'node:assert/strict'
+import { setTimeout as delay } from 'node:timers/promises'
+import { systemClock } from '../clock.ts'
+import { ChannelFullError } from '../errors.ts'
+import type { ConformanceClient, ConformanceNodes, LayerConformanceOptions } from './layer-options.ts'
+import { type ManualClock, manualClock } from './manual-clock.ts'
+import { Patience } from './patience.ts'
+import { TestNode } from './test-node.ts'
+
+/** A case before it has a driver. */
+export interface CaseSpec {
+  readonly title: string
+  /** Nodes without which the case makes no sense: 1 unless given. */
+  readonly minNodes?: number
+  /** Capacity of channels; the driver's default unless given. */
+  readonly capacity?: number
+  /** Whether messages expire after the suite's `expiryMs`, rather than after the driver's default. */
+  readonly expires?: true
+  readonly needs?: 'manual clock'
+  run(trial: Trial): Promise<void>
+}
+
+/** The options of the suite, filled in. */
+export type TrialOptions = Required<LayerConformanceOptions>
+
+/** Runs one case from fresh layers to closed ones. */
+export async function runCase(spec: CaseSpec, options: TrialOptions): Promise<void> {
+  const clock = options.clock === 'manual' ? manualClock() : null
+  const made = await options.create(options.nodes, {
+    clock: clock ?? systemClock,
+    ...(spec.capacity === undefined ? {} : { capacity: spec.capacity }),
+    ...(spec.expires === undefined ? {} : { expiryMs: options.expiryMs }),
+  })
+  const trial = new Trial(made, clock, options)
+  try {
+    await Promise.all(trial.nodes.map((node) => node.start()))
+    await spec.run(trial)
+    await trial.close()
+    trial.assertSinksRespected()
+  } finally {
+    // Again, for a case that failed before it came to that. Why is known; that it cannot close besides adds
+    // nothing.
+    await trial.close().catch(() => {})
+    await made.dispose?.()
+  }
+}
+
+/** One run of a case. */
+export class Trial {
+  readonly nodes: readonly TestNode[]
+  readonly expiryMs: number
+  readonly seed: number
+  readonly patience: Patience
+  readonly #made: ConformanceNodes
+  readonly #clock: ManualClock | null
+  #fences = 0
+
+  constructor(made: ConformanceNodes, clock: ManualClock | null, options: TrialOptions) {
+    assert.equal(made.layers.length, options.nodes, 'create() must return as many layers as it was asked for')
+    this.patience = new Patience(options.deadlineMs)
+    this.nodes = made.layers.map((layer) => new TestNode(layer, this.patience))
+    this.expiryMs = options.expiryMs
+    this.seed = options.seed
+    this.#made = made
+    this.#clock = clock
+  }
+
+  get first(): TestNode {
+    return this.node(0)
+  }
+
+  /** Another node than the first, where there is one. */
+  get last(): TestNode {
+    return this.node(this.nodes.length - 1)
+  }
+
+  /** The nodes by turns: the first for 0, the second for 1, … and round again. */
+  node(turn: number): TestNode {
+    return this.nodes[turn % this.nodes.length] as TestNode
+  }
+
+  /** What became of the drivers' clients. */
+  async clients(): Promise<readonly ConformanceClient[]> {
+    return (await this.#made.clients?.()) ?? []
+  }
+
+  /** Lets time go on for the layers. */
+  async advance(ms: number): Promise<void> {
+    if (this.#clock === null) await delay(ms)
+    else this.#clock.advance(ms)
+  }
+
+  /** All nodes add the groups. */
+  async addAll(...groups: string[]): Promise<void> {
+    await Promise.all(groups.flatMap((group) => this.nodes.map((node) => node.add(group))))
+  }
+
+  /**
+   * Resolves when everything that `from` sent to groups has reached every node that it is going to reach:
+   * publications of one sender arrive in order, so what is not there when a later one is will never be.
+   * Proves absence without a sleep.
+   */
+  async fence(from: TestNode): Promise<void> {
+    const group = `fence.${this.#fences++}`
+    const open = this.nodes.filter((node) => !node.sink.isClosed)
+    await Promise.all(open.map((node) => node.add(group)))
+    await from.publish(group, 0)
+    await Promise.all(open.map((node) => node.arrived(group, 1)))
+    // For a layer that repeats a publication a moment later.
+    await new Promise(setImmediate)
+  }
+
+  /** Fails unless the channel is empty: the next message is the one that is sent now. */
+  async assertEmpty(channel: string, why: string): Promise<void> {
+    await this.first.send(channel, FENCE)
+    assert.equal(await this.last.take(channel), FENCE, why)
+  }
+
+  /** Fails unless the sending rejects because the channel is full. */
+  async assertFull(sending: Promise<unknown>, channel: string): Promise<void> {
+    const error = await rejection(sending)
+    assert.ok(error instanceof ChannelFullError, `it must reject with ChannelFullError, not with ${error}`)
+    assert.equal(error.channel, channel, 'ChannelFullError names the channel')
+  }
+
+  /** Closes the layers that are open. */
+  async close(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.close()))
+  }
+
+  /** Fails if a layer called a sink when it may not. */
+  assertSinksRespected(): void {
+    assert.deepEqual(
+      this.nodes.flatMap((node) => node.sink.violations),
+      [],
+    )
+  }
+}
+
+/** A number that no case sends otherwise. */
+const FENCE = -1
+
+/** What the promise rejects with; fails when it resolves. */
+export async function rejection(promise: Promise<unknown>): Promise<unknown> {
+  let value: unknown
+  try {
+    value = await promise
+  } catch (error) {
+    return error
+  }
+  assert.fail(`It must reject, but resolved with ${JSON.stringify(value)}`)
+}
+
+/** The whole numbers from `from` up to and without `end`. */
+export function range(from: number, end: number): number[] {
+  return Array.from({ length: end - from }, (_, index) => from + index)
+}

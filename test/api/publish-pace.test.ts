@@ -1,0 +1,155 @@
+/** Publishing a stream of lines: how fast, how much at once, and what happens when somebody does not keep up. */
+import { once } from 'node:events'
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
+import { expect, test } from 'vitest'
+import { until } from '../support/until.ts'
+import { startTestApi } from './api-server.ts'
+import { Lines, line, NDJSON, type Result, sentTexts } from './lines.ts'
+
+test('all lines of a chunk reach the hub in one turn', async () => {
+  const lines = new Lines()
+  const { hub } = lines
+  const chunk = Buffer.from(Array.from({ length: 3000 }, (_, i) => line(String(i))).join('\n'))
+  await lines.publish([chunk])
+  expect(hub.sent).toHaveLength(3000)
+  expect(new Set(hub.sent.map(({ turn }) => turn)).size).toBe(1)
+})
+
+test('bad lines, which cost the most and weigh the least, leave room for others between them', async () => {
+  const lines = new Lines()
+  let turns = 0
+  const count = () => {
+    turns++
+    turning = setImmediate(count)
+  }
+  let turning = setImmediate(count)
+  const results = await lines.publish([Buffer.from('1\n'.repeat(10_000))])
+  clearImmediate(turning)
+  expect(results).toHaveLength(10_000)
+  expect(turns).toBeGreaterThanOrEqual(30)
+})
+
+test('no more than a bounded number of sends wait for the layer', async () => {
+  const lines = new Lines()
+  const { hub } = lines
+  let open = () => {}
+  hub.gate = new Promise((resolve) => {
+    open = resolve
+  })
+  const chunk = Buffer.from(Array.from({ length: 5000 }, () => line('x')).join('\n'))
+  const results = lines.publish([chunk])
+  await until('the window is full', () => hub.inFlight === 1024)
+  open()
+  expect(await results).toHaveLength(5000)
+  expect(hub.mostInFlight).toBe(1024)
+})
+
+test('results come while the body is still being sent', async () => {
+  const { port, hub } = await startTestApi()
+  const { request, response } = await startStream(port, `${line('1')}\n${line('2')}\n`)
+  expect(String((await once(response, 'data'))[0])).toBe(
+    '{"results":[{"line":1,"group":"a","cursor":null},{"line":2,"group":"a","cursor":null}',
+  )
+  expect(hub.sent).toHaveLength(2)
+  request.end(line('3'))
+  expect(await restOf(response)).toBe(',{"line":3,"group":"a","cursor":null}]}')
+})
+
+test('who does not read the results is not read from', async () => {
+  const { port, hub } = await startTestApi()
+  const { request, response } = await startStream(port, `${line('first')}\n`)
+  // The answer to a bad line is many times its size, so that the buffers in between fill soon.
+  const name = 'é'.repeat(2)
+  const block = Buffer.from(
+    `${line('x')}\n`.repeat(1000) + `${line('', ...Array(30).fill(name))}\n`.repeat(700),
+  )
+  for (let i = 0; i < 10; i++) request.write(block)
+  await until(
+    'nothing moves',
+    stands(() => hub.sent.length),
+  )
+  expect(hub.sent.length).toBeLessThan(10_000)
+  request.end()
+  const { results } = JSON.parse(await restOf(response)) as { results: readonly Result[] }
+  expect(results).toHaveLength(1 + 10 * (1000 + 700 * 30))
+  expect(hub.sent).toHaveLength(1 + 10_000)
+})
+
+test('a client that leaves ends the work, and is nobody’s failure', async () => {
+  const { port, hub, errors, server } = await startTestApi()
+  const { request, response } = await startStream(port, `${line('1')}\n{"groups":["a"],`)
+  response.on('error', () => {})
+  request.on('error', () => {})
+  request.destroy()
+  await until('the connection is gone', noConnections(server))
+  expect(sentTexts(hub)).toEqual(['1'])
+  expect(errors).toEqual([])
+})
+
+test('a client that leaves while the layer is slow', async () => {
+  const { port, hub, errors, server } = await startTestApi()
+  let open = () => {}
+  hub.gate = new Promise((resolve) => {
+    open = resolve
+  })
+  const request = openStream(port)
+  request.on('error', () => {})
+  request.write(`${line('1')}\n`)
+  await until('the line is there', () => hub.inFlight === 1)
+  request.destroy()
+  await until('the connection is gone', noConnections(server))
+  open()
+  await until('the send is over', () => hub.inFlight === 0)
+  expect(errors).toEqual([])
+})
+
+function openStream(port: number): ClientRequest {
+  return httpRequest({
+    host: '127.0.0.1',
+    port,
+    method: 'POST',
+    path: '/api/publish',
+    headers: NDJSON,
+    agent: false,
+  })
+}
+
+/** A stream whose first lines are sent, and the response to it, not yet read. */
+async function startStream(
+  port: number,
+  first: string,
+): Promise<{ readonly request: ClientRequest; readonly response: IncomingMessage }> {
+  const request = openStream(port)
+  request.write(first)
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  return { request, response }
+}
+
+async function restOf(response: IncomingMessage): Promise<string> {
+  let text = ''
+  for await (const chunk of response.setEncoding('utf8')) text += chunk
+  return text
+}
+
+function noConnections(server: {
+  getConnections(callback: (error: unknown, count: number) => void): unknown
+}) {
+  let count = -1
+  return (): boolean => {
+    server.getConnections((_error, open) => {
+      count = open
+    })
+    return count === 0
+  }
+}
+
+/** Whether a number has stayed the same for a while. */
+function stands(read: () => number): () => boolean {
+  let last = Number.NaN
+  let times = 0
+  return () => {
+    times = read() === last ? times + 1 : 0
+    last = read()
+    return times > 50
+  }
+}

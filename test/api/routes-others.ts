@@ -1,0 +1,228 @@
+/** Groups, connections, and the server itself. */
+import { describe, expect, test } from 'vitest'
+import { GroupcastError } from '../../src/errors.ts'
+import { exchange, type SendOptions } from './api-server.ts'
+import { expectProblem, hi, type SharedApi } from './shared-api.ts'
+
+/** Registers the tests; `shared` starts an API before them. */
+export function otherTests(shared: SharedApi): void {
+  const { send } = shared
+  describe('names in a path', () => {
+    test.each(['a/b:c@d#e$f~g-h_i', '__proto__', 'constructor', 'toString', '%', 'a b'])(
+      '%j',
+      async (name) => {
+        const answer = await send('GET', `/api/groups/${encodeURIComponent(name)}`)
+        if (/[% ]/.test(name)) expectProblem(answer, 'invalid-name')
+        else expect(answer.json()).toEqual({ name, connections: { websocket: 0, sse: 0, ndjson: 0 } })
+      },
+    )
+
+    test.each(['%', '%zz', '%ff', '%ed%a0%80', 'a%2'])('%s cannot be decoded', async (text) => {
+      expectProblem(await send('GET', `/api/groups/${text}`), 'bad-request')
+    })
+
+    test('a name that is too long is cut in the text about it', async () => {
+      const { detail = '' } = expectProblem(
+        await send('GET', `/api/groups/${'x'.repeat(5000)}`),
+        'invalid-name',
+      )
+      expect(detail.length).toBeLessThan(250)
+    })
+  })
+
+  describe('groups', () => {
+    const a = { name: 'a', connections: { websocket: 1, sse: 2, ndjson: 0 } }
+
+    test('are listed with their connections', async () => {
+      expect((await send('GET', '/api/groups')).json()).toEqual({ groups: [a] })
+      expect((await send('GET', '/api/groups/a')).json()).toEqual(a)
+    })
+
+    test('keep no history', async () => {
+      expectProblem(await send('GET', '/api/groups/a/messages?limit=1'), 'history-not-available')
+    })
+  })
+
+  describe('DELETE /api/connections/{id}', () => {
+    test('closes a connection of this node', async () => {
+      const answer = await send('DELETE', '/api/connections/here')
+      expect([answer.status, answer.json()]).toEqual([200, { result: 'closed' }])
+      await send('DELETE', '/api/connections/here?code=4000&reason=go%20away&code=4001')
+      expect(shared.api.hub.closed).toEqual([{ id: 'here' }, { id: 'here', code: 4001, reason: 'go away' }])
+    })
+
+    test('tells the node of another', async () => {
+      const answer = await send('DELETE', '/api/connections/elsewhere.1?code=1000')
+      expect([answer.status, answer.json()]).toEqual([202, { result: 'forwarded' }])
+    })
+
+    test('an unknown one', async () => {
+      expectProblem(await send('DELETE', '/api/connections/__proto__'), 'unknown-connection')
+    })
+
+    test.each([
+      '999',
+      '1002',
+      '1005',
+      '1006',
+      '1015',
+      '2999',
+      '5000',
+      '4000.0',
+      '0xfa0',
+      '4e3',
+      ' 4000',
+      '',
+      '-4000',
+      'x',
+    ])('refuses the code %j', async (code) => {
+      const answer = await send('DELETE', `/api/connections/here?code=${encodeURIComponent(code)}`)
+      expect(expectProblem(answer, 'bad-request').detail).toContain('code: must be')
+      expect(shared.api.hub.closed).toEqual([])
+    })
+
+    test('refuses a reason that fits no close frame', async () => {
+      const fits = encodeURIComponent('é'.repeat(61))
+      expect((await send('DELETE', `/api/connections/here?reason=${fits}`)).status).toBe(200)
+      for (const reason of ['x'.repeat(124), 'é'.repeat(62)]) {
+        const answer = await send('DELETE', `/api/connections/here?reason=${encodeURIComponent(reason)}`)
+        expect(expectProblem(answer, 'bad-request').detail).toContain('123 bytes')
+      }
+    })
+  })
+
+  describe('the server itself', () => {
+    const noKey = { headers: { Authorization: '' } }
+
+    test('is healthy', async () => {
+      expect((await send('GET', '/health', noKey)).json()).toEqual({ status: 'ok' })
+    })
+
+    test('is ready, or says why not', async () => {
+      expect((await send('GET', '/ready', noKey)).json()).toEqual({ status: 'ready' })
+      shared.api.hub.status = {
+        ready: false,
+        draining: false,
+        layer: { state: 'connecting', reason: 'No broker yet' },
+      }
+      const answer = await send('GET', '/ready', noKey)
+      expect([answer.status, answer.json()]).toEqual([503, { status: 'not-ready', reason: 'No broker yet' }])
+      shared.api.hub.status = { ready: false, draining: false, layer: { state: 'connecting' } }
+      expect((await send('GET', '/ready')).json()).toMatchObject({
+        reason: expect.stringContaining('connecting'),
+      })
+      shared.api.hub.status = { ready: false, draining: true, layer: { state: 'ready' } }
+      expect((await send('GET', '/ready')).json()).toMatchObject({
+        reason: expect.stringContaining('draining'),
+      })
+    })
+
+    test('has metrics', async () => {
+      const answer = await send('GET', '/metrics')
+      expect(answer.headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8')
+      const lines = answer.text.split('\n')
+      expect(lines).toEqual(
+        expect.arrayContaining([
+          'groupcast_connections{transport="websocket"} 1',
+          'groupcast_connections{transport="sse"} 2',
+          'groupcast_connections{transport="ndjson"} 0',
+          'groupcast_groups 1',
+          'groupcast_ready 1',
+          'groupcast_info{version="1.2.3"} 1',
+          'groupcast_connections_opened_total 10',
+          'groupcast_connections_denied_total 1',
+          'groupcast_messages_received_total 2',
+          'groupcast_publications_total 0',
+          'groupcast_deliveries_total 3',
+          'groupcast_slow_consumers_total 4',
+          'groupcast_dead_connections_total 5',
+          'groupcast_errors_total 6',
+        ]),
+      )
+      expect(answer.text).toContain('\nprocess_cpu_seconds_total ')
+      expect((await send('GET', '/metrics')).text).toContain('groupcast_connections_opened_total 10\n')
+    })
+  })
+
+  describe('what is not there', () => {
+    test('an unknown path of the API', async () => {
+      for (const path of [
+        '/api',
+        '/api/',
+        '/api/x',
+        '/api/groups/',
+        '/api/groups//messages',
+        '/api/groups/a/b/c',
+      ]) {
+        expectProblem(await send('GET', path), 'not-found')
+      }
+    })
+
+    test('other paths are the application’s', async () => {
+      for (const path of [
+        '/',
+        '/apis',
+        '/health/',
+        '/healthy',
+        '/constructor',
+        '/__proto__',
+        '//api/groups',
+      ]) {
+        const answer = await exchange(shared.api.port, 'POST', path, { body: hi })
+        expect([answer.status, answer.text]).toEqual([418, 'the application'])
+      }
+    })
+
+    test('another method', async () => {
+      const answer = await send('PUT', '/api/groups/a/messages', { body: hi })
+      expectProblem(answer, 'method-not-allowed')
+      expect(answer.headers.allow).toBe('POST, GET, HEAD, OPTIONS')
+      expect((await send('OPTIONS', '/api/publish')).headers.allow).toBe('POST, OPTIONS')
+    })
+
+    test('HEAD is answered like GET, without a body', async () => {
+      for (const path of ['/api/groups', '/api/groups/%zz', '/health']) {
+        const get = await send('GET', path)
+        const head = await send('HEAD', path)
+        expect([head.status, head.text]).toEqual([get.status, ''])
+        expect(head.headers['content-length']).toBe(get.headers['content-length'])
+      }
+    })
+  })
+
+  describe('failures of the hub', () => {
+    const calls: [string, string, SendOptions][] = [
+      ['POST', '/api/groups/a/messages', { body: hi }],
+      ['POST', '/api/channels/a/messages', { body: hi }],
+      ['GET', '/api/groups', {}],
+      ['GET', '/api/groups/a', {}],
+      ['DELETE', '/api/connections/here', {}],
+      ['GET', '/metrics', {}],
+    ]
+
+    test.each(calls)('%s %s tells nothing of them, and reports each once', async (method, path, options) => {
+      const secret = Object.assign(new Error('secret'), { code: 'ECONNREFUSED' })
+      for (const failure of [secret, new GroupcastError('internal-error', 'secret')]) {
+        shared.api.errors.length = 0
+        shared.api.hub.failure = failure
+        const answer = await send(method, path, options)
+        expectProblem(answer, 'internal-error')
+        expect(answer.text).not.toContain('secret')
+        expect(shared.api.errors).toMatchObject([{ error: failure }])
+      }
+    })
+
+    test('a hub that stops asks to come back', async () => {
+      for (const code of ['hub-closed', 'restarting'] as const) {
+        shared.api.hub.failure = new GroupcastError(code, 'for developers')
+        for (const [method, path, options] of calls.slice(0, 2)) {
+          const answer = await send(method, path, options)
+          expectProblem(answer, code)
+          expect(answer.headers['retry-after']).toBe('1')
+          expect(answer.text).not.toContain('developers')
+        }
+      }
+      expect(shared.api.errors).toEqual([])
+    })
+  })
+}
