@@ -47,7 +47,7 @@ const MAY_USE: Readonly<Record<string, RegExp>> = {
   'message.ts': /^@standard-schema\/spec$/,
   'transports/node': /^(ws|node:(http|https|http2|net|stream))$/,
   testing: /^node:(assert(\/strict)?|timers\/promises|crypto)$/,
-  load: /^(hdr-histogram-js|ws|node:(net|dns|dns\/promises|http|os|crypto|perf_hooks|events|timers\/promises|url))$/,
+  load: /^(hdr-histogram-js|ws|node:.*)$/,
   api: /^(zod|prom-client|node:(http|crypto|buffer|util|stream|events))$/,
   'version.ts': /^node:fs$/,
   'index.ts': /^$/,
