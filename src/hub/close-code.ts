@@ -5,8 +5,7 @@ import { MAX_REASON_BYTES } from '../wire/websocket.ts'
 // Those an endpoint may send (RFC 6455, section 7.4, and the IANA registry), less those that a WebSocket library sends by itself.
 const STANDARD_CODES = [1000, 1001, 1008, 1011, 1012, 1013]
 
-/** Whether an application may close with this code. */
-export function isCloseCode(code: unknown): code is number {
+function isCloseCode(code: unknown): code is number {
   return (
     Number.isInteger(code) &&
     (STANDARD_CODES.includes(code as number) || ((code as number) >= 3000 && (code as number) <= 4999))

@@ -73,7 +73,10 @@ const limitsShape = {
   deadAfterMs: limit('deadAfterMs', 'A WebSocket that does not answer a heartbeat for this long is dead.'),
   handshakeTimeoutMs: limit('handshakeTimeoutMs', 'Longest time from a request to its acceptance.'),
   closeTimeoutMs: limit('closeTimeoutMs', 'How long a closed client may take to go before it is cut.'),
-  retrySpreadMs: limit('retrySpreadMs', 'An EventSource told to come back waits a second, and at random up to this much more.'),
+  retrySpreadMs: limit(
+    'retrySpreadMs',
+    'An EventSource told to come back waits a second, and at random up to this much more.',
+  ),
 } satisfies Record<keyof Limits, z.ZodType>
 
 const layer = z.custom<'memory'>((value) => value === 'memory', {
