@@ -1,3 +1,4 @@
+import type { Frame } from './frame.ts'
 import type { WireFormat } from './wire/wire-format.ts'
 
 /**
@@ -13,20 +14,22 @@ export class Batch {
   /** Frames in the run. */
   readonly length: number
   readonly #parent: Batch | null
-  readonly #frame: Buffer | null
+  readonly #frame: Frame | null
   // The child for the last frame appended, in two fields: while a message goes through a group, every member but the
   // first takes this way (bench: fan-out, 1 group).
-  #lastFrame: Buffer | null = null
+  #lastFrame: Frame | null = null
   #lastChild: Batch | null = null
   // The other children, where runs part: connections in overlapping groups.
-  #children: Map<Buffer, Batch> | null = null
+  #children: Map<Frame, Batch> | null = null
   #bytes: Buffer | null = null
+  /** How many outboxes hold this very batch as their backlog. */
+  #holders = 0
 
-  private constructor(format: WireFormat, parent: Batch | null, frame: Buffer | null) {
+  private constructor(format: WireFormat, parent: Batch | null, frame: Frame | null) {
     this.format = format
     this.#parent = parent
     this.#frame = frame
-    this.size = parent === null || frame === null ? 0 : parent.size + frame.length
+    this.size = parent === null || frame === null ? 0 : parent.size + frame.bytes.length
     this.length = parent === null ? 0 : parent.length + 1
   }
 
@@ -36,12 +39,12 @@ export class Batch {
   }
 
   /** The batch with `frame` after this one's frames. Frames are compared by identity. */
-  append(frame: Buffer): Batch {
+  append(frame: Frame): Batch {
     if (frame === this.#lastFrame) return this.#lastChild as Batch
     return this.#appendOther(frame)
   }
 
-  #appendOther(frame: Buffer): Batch {
+  #appendOther(frame: Frame): Batch {
     let child = this.#children?.get(frame)
     if (child === undefined) {
       child = new Batch(this.format, this, frame)
@@ -71,8 +74,8 @@ export class Batch {
   }
 
   /** The frames, oldest first: for back ends that cannot be given framed bytes. */
-  frames(): Buffer[] {
-    const frames = new Array<Buffer>(this.length)
+  frames(): Frame[] {
+    const frames = new Array<Frame>(this.length)
     let node: Batch = this
     while (node.#parent !== null && node.#frame !== null) {
       frames[node.length - 1] = node.#frame
@@ -81,8 +84,21 @@ export class Batch {
     return frames
   }
 
+  /** One more outbox holds it as its backlog. @returns the bytes that are held now and were not */
+  hold(): number {
+    return this.#holders++ === 0 ? this.size : 0
+  }
+
+  /** One outbox less holds it. @returns the bytes that are not held any more */
+  letGo(): number {
+    return --this.#holders === 0 ? this.size : 0
+  }
+
   #concat(): Buffer {
-    if (this.length === 1 && this.#frame !== null) return this.#frame
-    return Buffer.concat(this.frames(), this.size)
+    if (this.length === 1 && this.#frame !== null) return this.#frame.bytes
+    return Buffer.concat(
+      this.frames().map((frame) => frame.bytes),
+      this.size,
+    )
   }
 }

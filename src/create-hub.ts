@@ -8,7 +8,17 @@ import { type NodeServer, nodeBackend } from './transports/node/backend.ts'
 /** The options of a hub: all have defaults. */
 export type HubOptions<M = AnyMessages, Server = NodeServer> = Partial<HubParts<M, Server>>
 
-const KNOWN = ['layer', 'backend', 'messages', 'allowedOrigins', 'allowedHosts', 'limits', 'onError', 'clock']
+const KNOWN = [
+  'layer',
+  'backend',
+  'messages',
+  'groups',
+  'allowedOrigins',
+  'allowedHosts',
+  'limits',
+  'onError',
+  'clock',
+]
 
 /**
  * Creates a hub: the memory layer and the node back end unless others are given.

@@ -19,6 +19,7 @@ export type { Connection, Consumer, DisconnectInfo, GroupAction, PathParams } fr
 export type {
   ErrorContext,
   GroupInfo,
+  GroupOptions,
   Hub,
   HubParts,
   HubStats,

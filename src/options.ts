@@ -10,6 +10,8 @@ export interface Limits {
   readonly maxGroupsPerConnection: number
   /** Most bytes waiting for one client; beyond it the slow-consumer policy applies. */
   readonly maxBacklogBytes: number
+  /** Most bytes waiting for all slow clients together; what several wait for counts once. */
+  readonly maxTotalBacklogBytes: number
   /** Most messages of one client waiting for its consumer; beyond it nothing more is read from it. */
   readonly maxPendingMessages: number
   /** Deepest nesting of a client's JSON. */
@@ -30,6 +32,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   maxMessageBytes: 64 * 1024,
   maxGroupsPerConnection: 128,
   maxBacklogBytes: 1024 * 1024,
+  maxTotalBacklogBytes: 256 * 1024 * 1024,
   maxPendingMessages: 64,
   maxJsonDepth: 64,
   heartbeatMs: 25_000,

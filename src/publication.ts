@@ -1,3 +1,5 @@
+import { Frame } from './frame.ts'
+import type { SlowPolicy } from './slow.ts'
 import type { WireFormat } from './wire/wire-format.ts'
 
 /**
@@ -12,21 +14,34 @@ export class Publication {
   readonly json: string
   /** The position after this publication, or `null` where the group keeps no history. */
   readonly cursor: string | null
+  /** The policy of its group for slow readers; `null` leaves it to their consumer. */
+  readonly slow: SlowPolicy | null
+  #conflationKey: string | null | undefined
   #envelope: string | null = null
   #type: string | null = null
   // Two short arrays rather than a Map: a hub uses a handful of formats, and one publication rarely more than two.
   readonly #formats: WireFormat[] = []
-  readonly #frames: Buffer[] = []
+  readonly #frames: Frame[] = []
 
-  constructor(group: string | null, json: string, cursor: string | null) {
+  constructor(group: string | null, json: string, cursor: string | null, slow: SlowPolicy | null = null) {
     this.group = group
     this.json = LINE_BREAK.test(json) ? json.replace(LINE_BREAKS, ' ') : json
     this.cursor = cursor
+    this.slow = slow
   }
 
   get type(): string {
     this.#type ??= String((JSON.parse(this.json) as { type: unknown }).type)
     return this.#type
+  }
+
+  /** What it is the newest state of: its `key`, a string, in its group. `null`: of nothing. Read from the message at the first call. */
+  get conflationKey(): string | null {
+    if (this.#conflationKey === undefined) {
+      const { key } = JSON.parse(this.json) as { key?: unknown }
+      this.#conflationKey = typeof key === 'string' ? JSON.stringify([this.group, key]) : null
+    }
+    return this.#conflationKey
   }
 
   /** The message inside its envelope, as JSON text. */
@@ -44,12 +59,12 @@ export class Publication {
     return JSON.parse(this.json) as { type: string }
   }
 
-  /** The bytes in a wire format; made at the first call. */
-  frame(format: WireFormat): Buffer {
+  /** Its frame in a wire format; made at the first call. */
+  frame(format: WireFormat): Frame {
     const known = this.#formats.indexOf(format)
     const made = known === -1 ? undefined : this.#frames[known]
     if (made !== undefined) return made
-    const frame = format.frame(this)
+    const frame = new Frame(format.frame(this), this)
     this.#formats.push(format)
     this.#frames.push(frame)
     return frame

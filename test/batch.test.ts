@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Batch } from '../src/batch.ts'
+import { Frame } from '../src/frame.ts'
 import type { WireFormat } from '../src/wire/wire-format.ts'
 
 const plain: WireFormat = {
@@ -11,6 +12,8 @@ const plain: WireFormat = {
   control: () => null,
 }
 
+const frameOf = (text: string) => new Frame(Buffer.from(text))
+
 const sealed: WireFormat = {
   ...plain,
   seal: (bytes) => Buffer.concat([Buffer.from('<'), bytes, Buffer.from('>')]),
@@ -18,7 +21,7 @@ const sealed: WireFormat = {
 
 describe('a batch', () => {
   test('is its frames in the order in which they were appended', () => {
-    const frames = ['a', 'bc', 'def'].map((text) => Buffer.from(text))
+    const frames = ['a', 'bc', 'def'].map(frameOf)
     const batch = frames.reduce((run, frame) => run.append(frame), Batch.root(plain))
     expect(batch.bytes().toString()).toBe('abcdef')
     expect(batch.frames()).toEqual(frames)
@@ -26,13 +29,13 @@ describe('a batch', () => {
   })
 
   test('of one frame is that frame: nothing is copied', () => {
-    const frame = Buffer.from('a')
-    expect(Batch.root(plain).append(frame).bytes()).toBe(frame)
+    const frame = frameOf('a')
+    expect(Batch.root(plain).append(frame).bytes()).toBe(frame.bytes)
   })
 
   test('is shared by all whose frames are equal, and so are its bytes', () => {
     const root = Batch.root(plain)
-    const [a, b] = [Buffer.from('a'), Buffer.from('b')]
+    const [a, b] = [frameOf('a'), frameOf('b')]
     const first = root.append(a).append(b)
     // Another connection, in another group as well, came between.
     root.append(b).append(a)
@@ -43,17 +46,17 @@ describe('a batch', () => {
 
   test('tells frames apart by identity: equal bytes of two messages stay two frames', () => {
     const root = Batch.root(plain)
-    expect(root.append(Buffer.from('a'))).not.toBe(root.append(Buffer.from('a')))
+    expect(root.append(frameOf('a'))).not.toBe(root.append(frameOf('a')))
   })
 
   test('is sealed once, whole', () => {
-    const batch = Batch.root(sealed).append(Buffer.from('a')).append(Buffer.from('b'))
+    const batch = Batch.root(sealed).append(frameOf('a')).append(frameOf('b'))
     expect(batch.bytes().toString()).toBe('<ab>')
     expect(batch.bytes()).toBe(batch.bytes())
   })
 
   test('can be written again after its bytes were released', () => {
-    const batch = Batch.root(plain).append(Buffer.from('a')).append(Buffer.from('b'))
+    const batch = Batch.root(plain).append(frameOf('a')).append(frameOf('b'))
     const before = batch.bytes()
     batch.release()
     expect(batch.bytes()).toEqual(before)
@@ -79,7 +82,7 @@ test('batches of overlapping groups agree with plain lists', () => {
       const pending = Array.from({ length: 6 }, () => ({
         batch: null as Batch | null,
         since: 0,
-        model: [] as Buffer[],
+        model: [] as Frame[],
       }))
       for (const [n, step] of actions.entries()) {
         if (step.do === 'turn') {
@@ -89,14 +92,18 @@ test('batches of overlapping groups agree with plain lists', () => {
           const connection = pending[step.connection] as (typeof pending)[number]
           if (connection.batch !== null) {
             expect(connection.batch.bytes()).toEqual(
-              Buffer.concat([Buffer.from('<'), ...connection.model, Buffer.from('>')]),
+              Buffer.concat([
+                Buffer.from('<'),
+                ...connection.model.map(({ bytes }) => bytes),
+                Buffer.from('>'),
+              ]),
             )
             connection.batch.release()
           }
           connection.batch = null
           connection.model = []
         } else {
-          const frame = Buffer.from(`frame ${n};`)
+          const frame = frameOf(`frame ${n};`)
           for (const index of new Set(groups[step.group])) {
             const connection = pending[index] as (typeof pending)[number]
             if (connection.batch === null) connection.since = turn

@@ -102,7 +102,9 @@ describe('a publication', () => {
         const json = JSON.stringify(value)
         const expected = JSON.parse(json)
         const publication = new Publication('a', json, 'e.1')
-        const [ws, wsEnvelope, sse, sseEnvelope, ndjson] = formats.map((format) => publication.frame(format))
+        const [ws, wsEnvelope, sse, sseEnvelope, ndjson] = formats.map(
+          (format) => publication.frame(format).bytes,
+        )
         expect(JSON.parse((await readFrames(ws as Buffer, []))[0] ?? '')).toEqual(expected)
         const envelope = { group: 'a', cursor: 'e.1', message: expected }
         expect(JSON.parse((await readFrames(wsEnvelope as Buffer, []))[0] ?? '')).toEqual(envelope)
@@ -122,12 +124,12 @@ describe('a publication', () => {
     const publication = new Publication('a', '{\r\n  "type": "x",\n  "text": "a\\nb"\r}', null)
     expect(JSON.parse(publication.json)).toEqual({ type: 'x', text: 'a\nb' })
     for (const format of formats.slice(2))
-      expect(String(publication.frame(format)).trimEnd()).not.toMatch(/[\r\n]/)
+      expect(String(publication.frame(format).bytes).trimEnd()).not.toMatch(/[\r\n]/)
   })
 
   test('leaves out the cursor where the group keeps no history', () => {
     expect(new Publication('a', '{"type":"x"}', null).envelope).toBe('{"group":"a","message":{"type":"x"}}')
-    expect(String(new Publication('a', '{"type":"x"}', null).frame(formats[2] as never))).toBe(
+    expect(String(new Publication('a', '{"type":"x"}', null).frame(formats[2] as never).bytes)).toBe(
       'data: {"type":"x"}\n\n',
     )
   })

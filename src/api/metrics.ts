@@ -12,6 +12,7 @@ const COUNTERS: readonly (readonly [CountName, string, string])[] = [
   ['publications', 'groupcast_publications_total', 'Publications that reached this node.'],
   ['deliveries', 'groupcast_deliveries_total', 'Publications times the connections they went to.'],
   ['slowConsumers', 'groupcast_slow_consumers_total', 'Connections closed because they read too slowly.'],
+  ['dropped', 'groupcast_dropped_messages_total', 'Messages dropped because their readers were too slow.'],
   ['dead', 'groupcast_dead_connections_total', 'Connections closed because they stopped answering.'],
   ['errors', 'groupcast_errors_total', 'Failures reported to onError.'],
 ]

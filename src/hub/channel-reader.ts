@@ -8,29 +8,42 @@ type Pull = (signal: AbortSignal) => Promise<string>
 export class ChannelReader<Message> implements AsyncIterableIterator<Message> {
   readonly #pull: Pull
   readonly #abort = new AbortController()
-  readonly #signal: AbortSignal
+  readonly #signals: readonly AbortSignal[]
 
+  /** @param signals any of them ends the reader */
   constructor(pull: Pull, signals: readonly AbortSignal[]) {
     this.#pull = pull
-    this.#signal = AbortSignal.any([this.#abort.signal, ...signals])
+    this.#signals = signals
+    // Not `AbortSignal.any`: its signals are kept by sources that live as long as the hub (Node 20), with or without readers.
+    for (const signal of signals) {
+      if (signal.aborted) this.#abort.abort()
+      signal.addEventListener('abort', this.#end)
+    }
+    if (this.#abort.signal.aborted) this.#end()
   }
 
   async next(): Promise<IteratorResult<Message>> {
-    if (this.#signal.aborted) return { done: true, value: undefined }
+    const { signal } = this.#abort
+    if (signal.aborted) return { done: true, value: undefined }
     try {
-      return { done: false, value: JSON.parse(await this.#pull(this.#signal)) as Message }
+      return { done: false, value: JSON.parse(await this.#pull(signal)) as Message }
     } catch (error) {
-      if (this.#signal.aborted) return { done: true, value: undefined }
+      if (signal.aborted) return { done: true, value: undefined }
       throw error
     }
   }
 
   async return(): Promise<IteratorResult<Message>> {
-    this.#abort.abort()
+    this.#end()
     return { done: true, value: undefined }
   }
 
   [Symbol.asyncIterator](): this {
     return this
+  }
+
+  readonly #end = (): void => {
+    for (const signal of this.#signals) signal.removeEventListener('abort', this.#end)
+    this.#abort.abort()
   }
 }

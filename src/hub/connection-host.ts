@@ -33,6 +33,7 @@ export class Counters {
   publications = 0
   deliveries = 0
   slowConsumers = 0
+  dropped = 0
   dead = 0
   errors = 0
 }

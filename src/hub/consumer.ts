@@ -1,5 +1,6 @@
 /** Consumers: an application's handlers for one URL pattern. */
 import type { AnyMessages, MessageOf } from '../message.ts'
+import type { SlowPolicy } from '../slow.ts'
 import type { ConnectionRequest } from '../transports/backend.ts'
 import type { Transport } from '../wire/wire-format.ts'
 
@@ -98,6 +99,8 @@ export interface Consumer<M = AnyMessages, Params = Readonly<Record<string, stri
   authorize?(connection: Connection<M, Params>, action: GroupAction, group: string): Awaitable<boolean>
   /** The connection has ended. Runs once for every connection whose `connect` began. It is in no group any more. */
   disconnect?(connection: Connection<M, Params>, info: DisconnectInfo): Awaitable<void>
+  /** What happens to a connection that reads too slowly, for messages of groups without a policy of their own: `close` unless given. */
+  readonly slow?: SlowPolicy
   /**
    * Handlers by message type, for messages of groups and of the connection's channel. They run for each connection, in place
    * of sending the message to the client. Types without a handler go to clients as they are, on the fast path.

@@ -6,9 +6,11 @@ import type { MessageCheck } from '../message.ts'
 import type { Limits } from '../options.ts'
 import type { ConnectionRequest } from '../transports/backend.ts'
 import type { WireFormat } from '../wire/wire-format.ts'
+import { Backlog } from './backlog.ts'
 import { type ConnectionHost, Counters } from './connection-host.ts'
 import { Connections } from './connections.ts'
 import type { GateHost } from './gate.ts'
+import type { GroupRules } from './group-rules.ts'
 import { Groups } from './groups.ts'
 import { Heartbeats } from './heartbeats.ts'
 import type { ErrorContext, Sent } from './hub-api.ts'
@@ -28,6 +30,7 @@ export interface CoreParts {
   readonly layer: ChannelLayer
   readonly limits: Limits
   readonly messages: MessageCheck
+  readonly groupRules: GroupRules
   readonly allowedOrigins: readonly string[]
   readonly allowedHosts: readonly string[] | null
   readonly clock: Clock
@@ -49,9 +52,11 @@ export class HubCore implements ConnectionHost, GateHost {
   readonly counters = new Counters()
   readonly connections = new Connections()
   readonly groups: Groups
+  readonly backlog: Backlog
   readonly sink: NodeSink
   /** Resolves when the layer can be used. */
   readonly started: Promise<void>
+  readonly #hasGroupPolicies: boolean
   readonly #heartbeats: Heartbeats
   readonly #onError: CoreParts['onError']
   /** Nothing can be sent any more. */
@@ -59,7 +64,16 @@ export class HubCore implements ConnectionHost, GateHost {
   #isStarted = false
   #isDraining = false
 
-  constructor({ layer, limits, messages, allowedOrigins, allowedHosts, clock, onError }: CoreParts) {
+  constructor({
+    layer,
+    limits,
+    messages,
+    groupRules,
+    allowedOrigins,
+    allowedHosts,
+    clock,
+    onError,
+  }: CoreParts) {
     this.layer = layer
     this.limits = limits
     this.messages = messages
@@ -76,8 +90,14 @@ export class HubCore implements ConnectionHost, GateHost {
       },
       (error) => this.report(error, 'layer'),
     )
-    this.groups = new Groups(layer, this.started)
+    this.groups = new Groups(layer, this.started, (group) => groupRules.slowOf(group))
+    this.backlog = new Backlog(this.turn, limits)
+    this.#hasGroupPolicies = groupRules.hasPolicies
     this.#heartbeats = new Heartbeats(limits.heartbeatMs, limits.deadAfterMs, clock)
+  }
+
+  get hasPolicies(): boolean {
+    return this.#hasGroupPolicies || this.router.hasPolicies
   }
 
   get isDraining(): boolean {

@@ -1,5 +1,6 @@
 import type { ChannelLayer } from '../layers/layer.ts'
 import type { Publication } from '../publication.ts'
+import type { SlowPolicy } from '../slow.ts'
 import type { Transport, WireFormat } from '../wire/wire-format.ts'
 import type { GroupInfo } from './hub-api.ts'
 import type { LiveConnection } from './live-connection.ts'
@@ -32,8 +33,12 @@ export class Group {
   syncing: Promise<void> | null = null
   isOnLayer = false
 
-  constructor(name: string) {
+  /** Its policy for slow readers; `null` leaves it to their consumers. */
+  readonly slow: SlowPolicy | null
+
+  constructor(name: string, slow: SlowPolicy | null) {
     this.name = name
+    this.slow = slow
   }
 
   get isEmpty(): boolean {
@@ -99,12 +104,17 @@ export class Group {
 export class Groups {
   readonly #layer: ChannelLayer
   readonly #started: Promise<void>
+  readonly #slowOf: (group: string) => SlowPolicy | null
   readonly #groups = new Map<string, Group>()
 
-  /** @param started resolves when the layer can be used */
-  constructor(layer: ChannelLayer, started: Promise<void>) {
+  /**
+   * @param started resolves when the layer can be used
+   * @param slowOf the policy of a group for slow readers
+   */
+  constructor(layer: ChannelLayer, started: Promise<void>, slowOf: (group: string) => SlowPolicy | null) {
     this.#layer = layer
     this.#started = started
+    this.#slowOf = slowOf
   }
 
   get size(): number {
@@ -119,7 +129,7 @@ export class Groups {
   open(name: string): Group {
     let group = this.#groups.get(name)
     if (group === undefined) {
-      group = new Group(name)
+      group = new Group(name, this.#slowOf(name))
       this.#groups.set(name, group)
     }
     return group

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { ChannelLayer, LayerStatus } from '../layers/layer.ts'
 import type { AnyMessages, MessageOf, MessageSchemas } from '../message.ts'
 import type { Limits } from '../options.ts'
+import type { SlowPolicy } from '../slow.ts'
 import type { Attachment, ServerBackend } from '../transports/backend.ts'
 import type { Transport } from '../wire/wire-format.ts'
 import type { Consumer, PathParams } from './consumer.ts'
@@ -14,6 +15,8 @@ export interface HubParts<M, Server> {
   readonly backend: ServerBackend<Server>
   /** Schemas by message type: they decide at run time what `groupSend`, `send` and clients may send. */
   readonly messages?: MessageSchemas<M>
+  /** Options by group name: the first that matches decides. */
+  readonly groups?: readonly GroupOptions[]
   /**
    * Origins of pages that may connect besides the hub's own: `https://app.example` (scheme, host and port exactly), or `*` for
    * any page. Requests without an `Origin` header do not come from pages and are not asked.
@@ -37,6 +40,14 @@ export interface ErrorContext {
   readonly where: string
   /** The connection's id, where one is concerned. */
   readonly connection?: string
+}
+
+/** What is special about the groups whose name matches. */
+export interface GroupOptions {
+  /** A group name in which `*` stands for any run of characters: `prices.*`. */
+  readonly match: string
+  /** What happens to a reader that is too slow for these groups; the consumer's policy unless given. */
+  readonly slow?: SlowPolicy
 }
 
 /** What the layer answered to a `groupSend`. */
@@ -68,6 +79,8 @@ export interface HubStats {
   readonly deliveries: number
   /** Connections closed because they read too slowly. */
   readonly slowConsumers: number
+  /** Messages dropped because their readers were too slow (policies `drop` and `latest`), once for each reader. */
+  readonly dropped: number
   /** Connections closed because they stopped answering. */
   readonly dead: number
   /** Failures reported to `onError`. */

@@ -11,6 +11,7 @@ import { assertClose } from './close-code.ts'
 import type { Consumer, PathParams } from './consumer.ts'
 import { HubCore } from './core.ts'
 import { HubGate } from './gate.ts'
+import { GroupRules } from './group-rules.ts'
 import type { ErrorContext, GroupInfo, Hub, HubParts, HubStats, HubStatus, Sent } from './hub-api.ts'
 import type { AnyConsumer } from './router.ts'
 
@@ -33,6 +34,7 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
       layer: parts.layer,
       limits: resolveLimits(parts.limits),
       messages: new MessageCheck(parts.messages),
+      groupRules: new GroupRules(parts.groups ?? []),
       allowedOrigins,
       allowedHosts: parts.allowedHosts ?? null,
       clock: parts.clock ?? systemClock,

@@ -1,4 +1,5 @@
 import { ERRORS, type ErrorCode, GroupcastError, isComeBackCode } from '../errors.ts'
+import { Frame } from '../frame.ts'
 import { assertMessage } from '../message.ts'
 import { Publication } from '../publication.ts'
 import type { ConnectionRequest, Denial, Link, LinkOwner } from '../transports/backend.ts'
@@ -55,7 +56,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     host: ConnectionHost,
   ) {
     this.localId = localId
-    this.outbox = new Outbox(format, host, this)
+    this.outbox = new Outbox(format, match.route.consumer.slow ?? 'close', host, this)
     this.params = match.params
     this.request = request
     this.#match = match
@@ -243,6 +244,10 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#closeWith('slow-consumer')
   }
 
+  dropped(count: number): void {
+    this.#host.counters.dropped += count
+  }
+
   died(): void {
     this.#host.counters.dead++
     const { closeCode: code, message: reason } = ERRORS['heartbeat-timeout']
@@ -295,7 +300,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   /** Whether the format shows it. Goes out in order with everything else. */
   #sendControl(control: Control): boolean {
     const frame = this.format.control(control)
-    if (frame !== null) this.outbox.send(frame)
+    if (frame !== null) this.outbox.send(new Frame(frame))
     return frame !== null
   }
 

@@ -32,7 +32,7 @@ export class NodeSink implements LayerSink {
     counters.publications++
     const group = groups.get(name)
     if (group === undefined) return
-    const publication = new Publication(name, json, cursor)
+    const publication = new Publication(name, json, cursor, group.slow)
     counters.deliveries += group.deliver(publication, turn)
     if (group.channels.size > 0) this.#copyToChannels(group, publication)
   }

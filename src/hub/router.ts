@@ -1,6 +1,7 @@
 import { type MatchFunction, match } from 'path-to-regexp'
 import { MisuseError } from '../errors.ts'
 import { quote } from '../names.ts'
+import { assertSlowPolicy } from '../slow.ts'
 import type { Connection, Consumer } from './consumer.ts'
 
 /** A consumer as the hub calls it, whatever its parameter types. */
@@ -27,6 +28,8 @@ type Params = Record<string, string | string[]>
 
 /** Finds the consumer of a URL. The first registered that matches wins. */
 export class Router {
+  /** Whether any consumer has a policy for slow readers other than `close`. */
+  hasPolicies = false
   readonly #routes: { route: Route; match: MatchFunction<Params> }[] = []
 
   /** @throws {MisuseError} `invalid-option` for a pattern that cannot be parsed or is taken */
@@ -50,6 +53,8 @@ export class Router {
       }
       handlers.set(type, handler.bind(consumer.handlers) as Handler)
     }
+    assertSlowPolicy(`The consumer at ${quote(path)}`, consumer.slow)
+    if (consumer.slow !== undefined && consumer.slow !== 'close') this.hasPolicies = true
     this.#routes.push({ route: { path, consumer, handlers }, match: compile(path) })
   }
 

@@ -39,7 +39,8 @@ export async function startServer(
   const onError = (error: unknown, context: ErrorContext) => log?.error({ err: error, ...context }, 'failure')
   const { allowedOrigins, limits } = config
   const allowedHosts = hostsOf(config)
-  const hub = createHub({ allowedOrigins, allowedHosts, limits, onError })
+  const groups = config.groups.map(({ match, slow }) => ({ match, slow }))
+  const hub = createHub({ groups, allowedOrigins, allowedHosts, limits, onError })
   hub.consumer(config.path, groupsConsumer({ rules: config.groups }))
   const isApi = apiListener(
     createApi(hub, {

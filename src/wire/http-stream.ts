@@ -92,6 +92,7 @@ function ssePlain(framing: Framing): StreamFormat {
 function namedControl(control: Control): [name: string, value: unknown] {
   if ('open' in control) return ['open', control.open]
   if ('reset' in control) return ['reset', control.reset]
+  if ('dropped' in control) return ['dropped', control.dropped]
   if ('close' in control) return ['close', control.close]
   return ['reply', control]
 }

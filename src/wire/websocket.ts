@@ -42,15 +42,19 @@ export function fittingReason(reason: string): string {
   return `${cut.toString().replace(/\uFFFD+$/, '')}…`
 }
 
-/** Each message as its own JSON text: what a plain `new WebSocket(url)` gets. Of the control objects only `reset` is shown. */
+/** Each message as its own JSON text: what a plain `new WebSocket(url)` gets. Of the control objects only `reset` and `dropped` are shown. */
 export const websocketPlain: WireFormat = {
   name: 'websocket',
   transport: 'websocket',
   envelope: false,
   frame: (publication: Publication) => encodeTextFrame(publication.json),
   control(control: Control) {
-    if (!('reset' in control)) return null
-    return encodeTextFrame(JSON.stringify({ type: 'groupcast.reset', ...control.reset }))
+    if ('reset' in control)
+      return encodeTextFrame(JSON.stringify({ type: 'groupcast.reset', ...control.reset }))
+    if ('dropped' in control) {
+      return encodeTextFrame(JSON.stringify({ type: 'groupcast.dropped', ...control.dropped }))
+    }
+    return null
   },
 }
 

@@ -16,6 +16,8 @@ export type Control =
       readonly reply: number | string | null
       readonly error: { readonly code: string; readonly message: string }
     }
+  /** Messages that were dropped because the client reads too slowly; those that follow came after them. */
+  | { readonly dropped: { readonly count: number } }
   | { readonly close: { readonly code: number; readonly reason: string } }
 
 /** The first thing that an envelope connection gets. */

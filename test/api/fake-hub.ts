@@ -47,6 +47,7 @@ export class FakeHub implements Hub {
       publications: this.sent.length,
       deliveries: 3,
       slowConsumers: 4,
+      dropped: 0,
       dead: 5,
       errors: 6,
     }

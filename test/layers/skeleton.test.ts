@@ -36,6 +36,6 @@ test('the page has a row for every obligation of the contract', () => {
   const contract = read('../../src/layers/layer.ts')
   const obligations = [...contract.matchAll(/^ \* {1,2}(\d+)\. /gm)].map(([, number]) => number)
   expect(obligations.length).toBeGreaterThan(12)
-  const rows = [...page.matchAll(/^\| (\d+) \|/gm)].map(([, number]) => number)
+  const rows = [...page.matchAll(/^\| (\d+) +\|/gm)].map(([, number]) => number)
   expect(rows).toEqual(obligations)
 })

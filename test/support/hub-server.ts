@@ -50,7 +50,10 @@ export async function startTestHub(
 export async function listen(server: NetServer): Promise<string> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(0, '127.0.0.1', resolve)
+    server.listen(0, '127.0.0.1', () => {
+      server.off('error', reject)
+      resolve()
+    })
   })
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }

@@ -31,13 +31,18 @@ export class RawClient {
   /** The socket is gone; `error` says why, when it did not end in peace. */
   isClosed = false
   error: NodeJS.ErrnoException | null = null
+  /** How many bytes came. */
+  size = 0
   readonly #chunks: Buffer[] = []
   /** Where the frames begin: after the 101 response. */
   #framesFrom = -1
 
   constructor(socket: Socket) {
     this.socket = socket
-    socket.on('data', (chunk) => this.#chunks.push(chunk))
+    socket.on('data', (chunk) => {
+      this.size += chunk.length
+      this.#chunks.push(chunk)
+    })
     socket.on('end', () => {
       this.isEnded = true
     })

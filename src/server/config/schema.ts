@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { DEFAULT_LIMITS, type Limits } from '../../options.ts'
+import { SLOW_POLICIES } from '../../slow.ts'
 import { settingInfo } from './setting.ts'
 import {
   apiKey,
@@ -19,7 +20,6 @@ import {
 
 /** Who may do something to a group by asking for it. */
 const WHO = ['anyone', 'nobody'] as const
-const SLOW = ['close'] as const
 const BACKENDS = ['node'] as const
 const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const
 
@@ -43,10 +43,12 @@ export const groupRuleSchema = z.strictObject({
   join: who('anyone', 'Whether clients may join these groups.'),
   send: who('nobody', 'Whether clients may send to these groups. The HTTP API always may.'),
   slow: z
-    .enum(SLOW)
+    .enum(SLOW_POLICIES)
     .default('close')
-    .describe('What happens to a client that reads too slowly: `close` ends its connection, to come back.')
-    .register(settingInfo, { allowed: oneOf(SLOW) }),
+    .describe(
+      'What happens to a client that reads too slowly: `close` ends its connection, to come back; `drop` drops the oldest messages and says how many; `latest` keeps the newest message of each `key`.',
+    )
+    .register(settingInfo, { allowed: oneOf(SLOW_POLICIES) }),
 })
 
 /** A limit that cannot be switched off. */
@@ -60,6 +62,10 @@ const limitsShape = {
   maxMessageBytes: limit('maxMessageBytes', 'Largest message from a client.'),
   maxGroupsPerConnection: limit('maxGroupsPerConnection', 'Most groups that one connection can be in.'),
   maxBacklogBytes: limit('maxBacklogBytes', 'Most bytes waiting for one client; beyond it, it is too slow.'),
+  maxTotalBacklogBytes: limit(
+    'maxTotalBacklogBytes',
+    'Most bytes waiting for all slow clients together; what several wait for counts once.',
+  ),
   maxPendingMessages: limit(
     'maxPendingMessages',
     'Most messages of one client waiting to be handled; beyond it nothing more is read from it.',

@@ -41,6 +41,8 @@ type Emit = (this: NodeServer, event: string | symbol, ...args: unknown[]) => bo
 const ATTACHMENTS = new WeakMap<Emit, NodeAttachment>()
 /** Listeners that only answer for want of others. */
 const FALLBACKS = new WeakSet<object>()
+/** What had been written to a socket before anybody could answer its upgrade: the answer to an earlier request, if any. */
+const WRITTEN_BEFORE = new WeakMap<Socket, number>()
 
 /**
  * The hub's place on a server. It looks at the server's `request` and `upgrade` events before any listener does, and takes those
@@ -134,7 +136,10 @@ class NodeAttachment implements Attachment {
     const request = rawRequest as IncomingMessage
     const socket = rawSocket as Socket
     const plan = this.#gate.plan(new NodeRequest(request))
-    if (plan.kind === 'pass') return false
+    if (plan.kind === 'pass') {
+      WRITTEN_BEFORE.set(socket, socket.bytesWritten)
+      return false
+    }
     if (request.httpVersion !== '1.1' || !asksForWebSocket(request)) {
       this.#downgrade(request, socket, rawHead as Buffer)
       return true
@@ -192,8 +197,10 @@ class NodeAttachment implements Attachment {
       else refuseUpgrade(socket, this.#gate.problem('not-found'))
       return
     }
+    // Another that heard of it before us may have answered already.
+    const written = WRITTEN_BEFORE.get(socket)
+    if (socket.destroyed || socket.bytesWritten !== written) return
     socket.on('error', () => {})
-    const written = socket.bytesWritten
     const refuse = () => {
       if (socket.bytesWritten === written && !socket.destroyed)
         refuseUpgrade(socket, this.#gate.problem('not-found'))

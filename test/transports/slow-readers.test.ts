@@ -1,0 +1,103 @@
+/** Slow readers on real sockets: each policy, on every transport, beside a reader that keeps up. */
+import { groupsConsumer } from 'groupcast'
+import { describe, expect, test } from 'vitest'
+import { CLIENT_KINDS, type TestClient } from '../support/clients.ts'
+import { startTestHub } from '../support/hub-server.ts'
+import { until, within } from '../support/until.ts'
+
+const TEXT = 'x'.repeat(20_000)
+/** More than the kernel buffers for a connection on the loopback address (about 4 MB) and the backlog together. */
+const MESSAGES = 600
+
+interface Numbered {
+  readonly n?: number
+  readonly type: string
+  readonly count?: number
+}
+
+function parsed(client: TestClient): Numbered[] {
+  return client.messages.map((text) => JSON.parse(text) as Numbered)
+}
+
+/** How many messages a client was told were dropped, however its transport says it. */
+function toldDropped(client: TestClient): number {
+  const inMessages = parsed(client).filter(({ type }) => type === 'groupcast.dropped')
+  const inControls = client.controls.flatMap(({ dropped }) =>
+    dropped === undefined ? [] : [dropped as { count: number }],
+  )
+  return [...inMessages, ...inControls].reduce((sum, { count = 0 }) => sum + count, 0)
+}
+
+const numbers = (client: TestClient) => parsed(client).flatMap(({ n }) => (n === undefined ? [] : [n]))
+
+describe.each(CLIENT_KINDS)('%s', (kind) => {
+  test('close: the slow reader is told to come back, the other gets everything', async () => {
+    const { hub, open } = await startTestHub()
+    const slow = await open(kind, '/events?group=a')
+    const fast = await open(kind, '/events?group=a')
+    slow.pause()
+    for (let n = 0; n < MESSAGES; n++) {
+      await hub.groupSend('a', { type: 'n', n, text: TEXT })
+      await until('the fast reader has it', () => fast.messages.length === n + 1)
+    }
+    expect(hub.stats).toMatchObject({ slowConsumers: 1, dropped: 0 })
+    slow.resume()
+    expect(await within('the end', slow.ended)).toMatchObject({ code: 4008 })
+    expect(numbers(slow)).toEqual(Array.from({ length: numbers(slow).length }, (_, n) => n))
+    expect(numbers(fast)).toHaveLength(MESSAGES)
+  })
+
+  test('drop: the slow reader stays, misses the middle, and knows how many', async () => {
+    const { hub, open } = await startTestHub({ groups: [{ match: 'a', slow: 'drop' }] })
+    const slow = await open(kind, '/events?group=a')
+    const fast = await open(kind, '/events?group=a')
+    slow.pause()
+    for (let n = 0; n < MESSAGES; n++) {
+      await hub.groupSend('a', { type: 'n', n, text: TEXT })
+      await until('the fast reader has it', () => fast.messages.length === n + 1)
+    }
+    slow.resume()
+    await until(
+      'the slow reader has the last',
+      () => slow.messages.at(-1)?.includes(`"n":${MESSAGES - 1},`) ?? false,
+    )
+    expect(toldDropped(slow)).toBeGreaterThan(0)
+    expect(numbers(slow).length + toldDropped(slow)).toBe(MESSAGES)
+    expect(hub.stats).toMatchObject({ slowConsumers: 0, dropped: toldDropped(slow) })
+    expect(toldDropped(fast)).toBe(0)
+  })
+
+  test('latest: the slow reader stays and ends on the newest value of each key', async () => {
+    const { hub, open } = await startTestHub()
+    hub.consumer('/board', { ...groupsConsumer(), slow: 'latest' })
+    const slow = await open(kind, '/board?group=a')
+    const fast = await open(kind, '/board?group=a')
+    slow.pause()
+    for (let n = 0; n < MESSAGES; n++) {
+      await hub.groupSend('a', { type: 'n', n, key: `k${n % 10}`, text: TEXT })
+      await until('the fast reader has it', () => fast.messages.length === n + 1)
+    }
+    slow.resume()
+    await until(
+      'the slow reader has the last',
+      () => slow.messages.at(-1)?.includes(`"n":${MESSAGES - 1},`) ?? false,
+    )
+    expect(numbers(slow).slice(-10)).toEqual(Array.from({ length: 10 }, (_, i) => MESSAGES - 10 + i))
+    expect(numbers(slow).length).toBeLessThan(MESSAGES)
+    expect(toldDropped(slow)).toBe(0)
+    expect(hub.stats).toMatchObject({ slowConsumers: 0, dropped: 0 })
+  })
+})
+
+test('bad policies are refused where they are given', async () => {
+  const { hub } = await startTestHub()
+  expect(() => hub.consumer('/x', { slow: 'latets' as never })).toThrow(
+    'The consumer at "/x" has slow: "latets": use "close", "drop", "latest".',
+  )
+  await expect(startTestHub({ groups: [{ match: 'a', slow: 'no' as never }] })).rejects.toThrow(
+    'groups["a"] has slow: "no"',
+  )
+  await expect(startTestHub({ groups: [{ match: 'a', slwo: 'drop' } as never] })).rejects.toThrow(
+    'groups["a"] has no option "slwo"',
+  )
+})
