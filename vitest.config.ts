@@ -13,6 +13,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/global-setup.ts'],
+    // Most of the time tests wait for sockets, processes and browsers: more workers than cores use it.
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // CI counts from the runner's own report.

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { start } from '../../examples/send-event/server.js'
 import { openClient } from '../support/clients.ts'
-import { until, within } from '../support/until.ts'
+import { until } from '../support/until.ts'
 import { listen, startExample } from './example.ts'
 import { expectReadable, openPages, testInBrowser } from './pages.ts'
 
@@ -37,20 +37,6 @@ test('other requests are answered by the program itself, and send nothing', asyn
   await fetch(url + SEND_HELLO, { method: 'POST' })
   await until('the event has come', () => texts.length > 0)
   expect(texts).toEqual([HELLO])
-})
-
-test('an event that nobody gets, because the hub is closing, is not called sent', async () => {
-  const { url, close } = await startExample(start)
-  const client = await openClient('websocket', `${url}/events/`)
-  // It reads no goodbye, so the hub waits for it.
-  client.pause()
-  const closed = close()
-  const response = await fetch(url + SEND_HELLO, { method: 'POST' })
-  expect(response.status).toBe(503)
-  expect(await response.json()).toEqual({ status: 'Event not sent' })
-  client.resume()
-  await within('the end', closed)
-  expect(await client.ended).toMatchObject({ code: 1012 })
 })
 
 describe('the page', () => {

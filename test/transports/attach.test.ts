@@ -1,4 +1,6 @@
 /** A hub beside other people's applications on every kind of server: it takes what is its consumers', and nothing else. */
+
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import {
   type ClientHttp2Session,
@@ -11,6 +13,9 @@ import {
   sensitiveHeaders,
 } from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
+import { connect as connectNet } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import express from 'express'
 import fastify from 'fastify'
@@ -374,6 +379,44 @@ test('one hub on two servers has one set of groups', async () => {
   secure.terminate()
 })
 
+test('one hub attached twice to one server answers once', async () => {
+  const hub = testHub()
+  const server = createServer(plainApp)
+  const attachments = [hub.attach(server), hub.attach(server)]
+  const url = await start(server)
+  await expectFanOut(hub, url)
+  attachments[0]?.detach()
+  await expectFanOut(hub, url)
+  expect(hub.stats.opened).toBe(4 * CLIENT_KINDS.length)
+})
+
+test('a server on a local socket has no addresses, and serves all the same', async () => {
+  const hub = testHub()
+  const addresses: string[] = []
+  hub.consumer('/local', {
+    connect(connection) {
+      addresses.push(connection.request.remoteAddress)
+    },
+  })
+  const server = createServer(plainApp)
+  hub.attach(server)
+  const path = join(mkdtempSync(join(tmpdir(), 'groupcast-')), 'socket')
+  await new Promise<void>((resolve) => server.listen(path, resolve))
+  onTestFinished(async () => {
+    await stop(server)
+    rmSync(dirname(path), { recursive: true })
+  })
+  for (const head of [handshake('/local'), requestHead('GET', '/local')]) {
+    const client = new RawClient(connectNet(path))
+    onTestFinished(() => void client.socket.destroy())
+    client.write(head)
+    await until('it is open', () => client.status !== null)
+    expect(client.status).toBe(head.includes('Upgrade') ? 101 : 200)
+    client.end()
+  }
+  expect(addresses).toEqual(['', ''])
+})
+
 test('what is no server is refused at the call', async () => {
   const hub = testHub()
   for (const wrong of [undefined, null, {}, 8000, () => {}]) {
@@ -637,6 +680,28 @@ describe('http2', () => {
       await until('it has ended', () => ended === before + 1)
     }
     expect(hub.stats).toMatchObject({ groups: 0, opened: 0 })
+  })
+
+  test('streams that are opened and cancelled as fast as can be leave nothing', async () => {
+    const { hub, consumer, connect, open } = await startHttp2()
+    const bystander = await open(await connect(), '/events?group=a')
+    const session = await connect()
+    for (let round = 0; round < 10; round++) {
+      const clients = Array.from(
+        { length: 50 },
+        (_, n) => new Http2Client(session, { ':path': `/track?group=${n % 5}` }),
+      )
+      for (const [n, { stream }] of clients.entries()) {
+        // Some before the request has left, some after.
+        if (n % 2 === 0) stream.close(8)
+        else setImmediate(() => stream.close(8))
+      }
+      await until('all are gone', () => clients.every(({ isClosed }) => isClosed))
+    }
+    await until('every connect has its disconnect', () => consumer.ended.length === consumer.began)
+    await until('nothing is left', () => hub.stats.groups === 1 && hub.stats.connections.sse === 1)
+    await hub.groupSend('a', { type: 'm' })
+    await until('the bystander has it', () => bystander.text.includes('"m"'))
   })
 
   test('a stream that does not read is closed, its neighbour in the session is not', async () => {

@@ -7,6 +7,7 @@ import { startTestHub, type TestHub } from '../support/hub-server.ts'
 import {
   connectRaw,
   encodeFrame,
+  handshake,
   OPCODE,
   openRawWebSocket,
   parseResponse,
@@ -56,6 +57,33 @@ test('one timer serves all connections', async () => {
   expect(clock.pending).toBe(1)
   await hub.close()
   expect(clock.pending).toBe(0)
+})
+
+test('a client that leaves at the door takes its timer along', async () => {
+  const { hub, clock, url } = await startWard()
+  let waiting = 0
+  let ended = 0
+  const releases: (() => void)[] = []
+  hub.consumer('/door', {
+    connect() {
+      waiting++
+      return new Promise((resolve) => releases.push(resolve))
+    },
+    disconnect() {
+      ended++
+    },
+  })
+  const clients = [await connectRaw(url), await connectRaw(url), await connectRaw(url)]
+  for (const [n, client] of clients.entries()) {
+    const accept = n === 1 ? 'text/event-stream' : 'application/x-ndjson'
+    client.write(n === 0 ? handshake('/door') : requestHead('GET', '/door', { Accept: accept }))
+  }
+  await until('all are at the door', () => waiting === 3)
+  expect(clock.pending).toBe(4)
+  for (const client of clients) client.reset()
+  await until('their timers are gone', () => clock.pending === 1)
+  for (const release of releases) release()
+  await until('they have ended', () => ended === 3)
 })
 
 test('turned off, there is no timer, and clients are told', async () => {
@@ -195,15 +223,18 @@ describe('death', () => {
   test('a sign of life is good for one heartbeat', async () => {
     const { clock, url, hub } = await startWard()
     const client = await openRawWebSocket(url, '/track')
+    clock.advance(heartbeatMs)
     for (let beats = 1; beats <= 3; beats++) {
-      clock.advance(beats === 1 ? heartbeatMs : heartbeatMs - deadAfterMs)
       await until('it has been asked', () => pings(client) === beats)
-      if (beats < 3) client.send(OPCODE.pong, '')
-      await until('it was heard, or has nothing to say', () => true)
-      if (beats < 3) await heard(client)
+      client.send(OPCODE.pong, '')
+      await heard(client)
       clock.advance(deadAfterMs)
-      expect(hub.stats.dead).toBe(beats < 3 ? 0 : 1)
+      expect(hub.stats.dead).toBe(0)
+      clock.advance(heartbeatMs - deadAfterMs)
     }
+    await until('it has been asked', () => pings(client) === 4)
+    clock.advance(deadAfterMs)
+    expect(hub.stats.dead).toBe(1)
   })
 
   test('where heartbeats come faster than deaths, an answer to an older one does not shorten the time for a newer', async () => {

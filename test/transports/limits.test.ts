@@ -289,6 +289,34 @@ describe('maxBacklogBytes', () => {
     expect(hub.stats.slowConsumers).toBe(0)
   })
 
+  test.each(CLIENT_KINDS)('%s: it holds while the client is at the door, too', async (kind) => {
+    const { hub, open } = await startTestHub()
+    const groups = groupsConsumer()
+    hub.consumer('/door', {
+      async connect(connection) {
+        await groups.connect?.(connection)
+        await hang()
+      },
+    })
+    const neighbour = await open(kind, '/events?group=a')
+    const opening = open(kind, '/door?group=a')
+    const members = () => Object.values(hub.group('a').connections).reduce((sum, count) => sum + count)
+    await until('it is a member', () => members() === 2)
+    let sent = 0
+    while (hub.stats.slowConsumers === 0) {
+      expect(sent * text.length).toBeLessThan(2 * DEFAULT_LIMITS.maxBacklogBytes)
+      await hub.groupSend('a', { type: 'm', text })
+      const n = ++sent
+      await until('the neighbour has it', () => neighbour.messages.length === n)
+    }
+    const client = await opening
+    const { code } = await within('its end', client.ended)
+    if (kind === 'ndjson') expect(client.status).toBe(503)
+    else expect(code).toBe(4008)
+    expect(client.messages).toEqual([])
+    expect(members()).toBe(1)
+  })
+
   test('the replies to a client that asks and does not read are bounded too', async () => {
     const { hub, open } = await startTestHub({ limits: { maxBacklogBytes: 100_000 } })
     hub.consumer('/big', { receive: () => text })

@@ -94,6 +94,21 @@ describe('Accept', () => {
     }
   })
 
+  test.each([
+    { Connection: 'keep-alive, Upgrade' },
+    { Connection: 'UPGRADE', Upgrade: 'WebSocket' },
+    { Connection: 'upgrade,keep-alive' },
+  ])('a handshake may say it as Firefox and proxies do: %j', async (headers) => {
+    const { url } = await startTestHub()
+    expect((await openRawWebSocket(url, '/events', headers)).status).toBe(101)
+  })
+
+  test('an upgrade that its connection does not ask for is a plain request', async () => {
+    const { url } = await startTestHub()
+    const { status, headers } = await askTwice(url, handshake('/events', { Connection: 'keep-alive' }))
+    expect([status, headers.get('content-type')]).toEqual([200, SSE])
+  })
+
   test('the envelope is asked for in the query', async () => {
     const { hub, url } = await startTestHub()
     const bodyOf = async (target: string, marker: string) => {

@@ -302,7 +302,6 @@ describe('nothing is left behind', () => {
     const hub = createHub()
     hub.consumer('/events', groupsConsumer())
     const server = createServer()
-    const serverBefore = listenersOf(server)
     const sockets = new Set<Socket>()
     server.on('connection', (socket) => sockets.add(socket))
     hub.attach(server)
@@ -334,14 +333,7 @@ describe('nothing is left behind', () => {
     expect(hub.stats).toMatchObject({ groups: 0, connections: { websocket: 0, sse: 0, ndjson: 0 } })
     await within('the end of the server', new Promise((resolve) => server.close(resolve)), 2_000)
     await until('no socket is left', () => [...sockets].every(({ destroyed }) => destroyed))
-    server.removeAllListeners('connection')
-    Reflect.deleteProperty(serverBefore, 'connection')
-    Reflect.deleteProperty(serverBefore, 'listening')
-    expect(listenersOf(server)).toMatchObject(
-      Object.fromEntries(Object.entries(serverBefore).filter(([name]) => name in listenersOf(server))),
-    )
-    expect(server.listenerCount('upgrade')).toBe(0)
-    expect(server.listenerCount('request')).toBe(0)
+    expect([server.listenerCount('upgrade'), server.listenerCount('request')]).toEqual([0, 0])
   })
 
   test('newcomers that were refused and never answer are cut in their time', async () => {
