@@ -7,7 +7,7 @@ import { until } from './until.ts'
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const
 
 /** The sample key of RFC 6455, section 1.3. */
-export const SAMPLE_KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
+const SAMPLE_KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
 
 export interface Frame {
   readonly opcode: number
@@ -183,7 +183,7 @@ export function encodeFrame(opcode: number, payload: string | Buffer, parts: Fra
 }
 
 /** The whole frames at the start of a server's bytes. @throws for what no server may send: masks and reserved bits */
-export function parseFrames(bytes: Buffer): Frame[] {
+function parseFrames(bytes: Buffer): Frame[] {
   const frames: Frame[] = []
   let at = 0
   while (bytes.length - at >= 2) {

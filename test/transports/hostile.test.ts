@@ -490,10 +490,12 @@ describe('posted messages', () => {
 
   test('clients that leave in the middle of a body leave nothing', async () => {
     const { url, consumer, undisturbed, onlyBystanders } = await setStage()
-    const head = requestHead('POST', '/track', { 'Groupcast-Connection': 'x', 'Content-Length': '1000' })
-    for (let n = 0; n < 20; n++) {
-      const client = await connectRaw(url)
-      client.socket.write(`${head}{"type":"m"`, () => (n % 2 === 0 ? client.reset() : client.end()))
+    for (const method of ['POST', 'PUT', 'GET']) {
+      const head = requestHead(method, '/track', { 'Groupcast-Connection': 'x', 'Content-Length': '1000' })
+      for (let n = 0; n < 20; n++) {
+        const client = await connectRaw(url)
+        client.socket.write(`${head}{"type":"m"`, () => (n % 2 === 0 ? client.reset() : client.end()))
+      }
     }
     await undisturbed()
     await onlyBystanders()
@@ -891,6 +893,24 @@ describe('texts', () => {
     }
     await onlyBystanders()
     await undisturbed()
+  })
+
+  test.each(CLIENT_KINDS)('%s: no reason can break the goodbye', async (kind) => {
+    const { hub, open, onlyBystanders } = await setStage()
+    let id = ''
+    hub.consumer('/id', {
+      connect(connection) {
+        id = connection.id
+      },
+    })
+    for (const reason of names.filter((name) => Buffer.byteLength(name) <= 123)) {
+      const client = await open(kind, '/id')
+      await hub.closeConnection(id, 4000, reason)
+      // A close frame is UTF-8; JSON can carry half a surrogate pair.
+      const expected = kind.startsWith('websocket') ? reason.toWellFormed() : reason
+      expect(await client.ended).toEqual({ code: 4000, reason: expected })
+    }
+    await onlyBystanders()
   })
 
   test('the reason of a refusal cannot break the head or the body of an answer', async () => {
