@@ -54,7 +54,7 @@ export async function startServer(
     }),
   )
   const pages = config.playground ? await loadPlayground({ eventsPath: config.path }) : new Map()
-  const server = createServer((request, response) => {
+  const server = createServer(handshakeLimits(limits.handshakeTimeoutMs), (request, response) => {
     if (!isApi(request, response)) servePage(pages, request, response)
   })
   hub.attach(server)
@@ -73,6 +73,14 @@ export async function startServer(
   } catch (error) {
     await hub.close({ deadlineMs: 1 })
     throw error
+  }
+}
+
+/** A client that does not finish its request line and headers is cut; Node looks at its connections at intervals. */
+function handshakeLimits(handshakeTimeoutMs: number) {
+  return {
+    headersTimeout: handshakeTimeoutMs,
+    connectionsCheckingInterval: Math.min(handshakeTimeoutMs, 5_000),
   }
 }
 

@@ -1,13 +1,18 @@
 /** The standalone server as a whole: hub, API and page on one port. */
+import { once } from 'node:events'
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/server/config/load.ts'
 import { startServer } from '../../src/server/server.ts'
 import { openClient } from '../support/clients.ts'
 import { until, within } from '../support/until.ts'
 
-async function start(flags: Readonly<Record<string, unknown>> = {}) {
-  const loaded = loadConfig({ flags: { port: 0, ...flags }, env: {}, cwd: '/nowhere' })
+async function start(
+  flags: Readonly<Record<string, unknown>> = {},
+  env: Readonly<Record<string, string>> = {},
+) {
+  const loaded = loadConfig({ flags: { port: 0, ...flags }, env, cwd: '/nowhere' })
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
   const server = await startServer(loaded.config)
   onTestFinished(() => server.close())
@@ -93,6 +98,20 @@ describe('pages', () => {
       expect(await response.json()).toMatchObject({ code: 'not-found', status: 404 })
     }
   })
+})
+
+test('a client that never finishes its headers is cut', async () => {
+  const { url } = await start({}, { GROUPCAST_LIMITS_HANDSHAKE_TIMEOUT_MS: '200' })
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname)
+  onTestFinished(() => void socket.destroy())
+  socket.write('GET /events?group=a HTTP/1.1\r\nHost: localhost\r\n')
+  let answer = ''
+  socket.setEncoding('utf8').on('data', (text) => {
+    answer += text
+  })
+  await within('the end', once(socket, 'close'))
+  expect(answer).toMatch(/^HTTP\/1.1 408 /)
 })
 
 test('with API keys the API needs one, the streams do not', async () => {
