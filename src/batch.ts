@@ -22,20 +22,30 @@ export class Batch {
   // The other children, where runs part: connections in overlapping groups.
   #children: Map<Frame, Batch> | null = null
   #bytes: Buffer | null = null
-  /** How many outboxes hold this very batch as their backlog. */
-  #holders = 0
+  /** How many outboxes wait to write this very batch. */
+  holders = 0
+  /** Whether a message that newer ones may replace is in the run, by the policy of its group. */
+  readonly hasLatest: boolean
+  /** Batches of this turn that have children. */
+  readonly #grown: Batch[]
 
-  private constructor(format: WireFormat, parent: Batch | null, frame: Frame | null) {
+  private constructor(format: WireFormat, parent: Batch | null, frame: Frame | null, grown: Batch[]) {
     this.format = format
+    this.#grown = grown
+    this.hasLatest = parent?.hasLatest === true || frame?.publication?.slow === 'latest'
     this.#parent = parent
     this.#frame = frame
     this.size = parent === null || frame === null ? 0 : parent.size + frame.bytes.length
     this.length = parent === null ? 0 : parent.length + 1
   }
 
-  /** An empty run, from which all batches of one format and one turn of the event loop descend. */
-  static root(format: WireFormat): Batch {
-    return new Batch(format, null, null)
+  /**
+   * An empty run, from which all batches of one format and one turn of the event loop descend.
+   *
+   * @param grown gets the batches that have children, for {@link forgetChildren} at the end of the turn
+   */
+  static root(format: WireFormat, grown: Batch[] = []): Batch {
+    return new Batch(format, null, null, grown)
   }
 
   /** The batch with `frame` after this one's frames. Frames are compared by identity. */
@@ -47,7 +57,8 @@ export class Batch {
   #appendOther(frame: Frame): Batch {
     let child = this.#children?.get(frame)
     if (child === undefined) {
-      child = new Batch(this.format, this, frame)
+      child = new Batch(this.format, this, frame, this.#grown)
+      if (this.#lastChild === null) this.#grown.push(this)
       if (this.#lastChild !== null && this.#lastFrame !== null) {
         this.#children ??= new Map()
         this.#children.set(this.#lastFrame, this.#lastChild)
@@ -84,14 +95,11 @@ export class Batch {
     return frames
   }
 
-  /** One more outbox holds it as its backlog. @returns the bytes that are held now and were not */
-  hold(): number {
-    return this.#holders++ === 0 ? this.size : 0
-  }
-
-  /** One outbox less holds it. @returns the bytes that are not held any more */
-  letGo(): number {
-    return --this.#holders === 0 ? this.size : 0
+  /** The turn is over: no other connection will get the same run. What is held longer must not keep alive what the turn brought to others. */
+  forgetChildren(): void {
+    this.#lastFrame = null
+    this.#lastChild = null
+    this.#children = null
   }
 
   #concat(): Buffer {

@@ -1,7 +1,9 @@
+import { MisuseError } from './errors.ts'
 import { GroupcastHub } from './hub/hub.ts'
 import type { Hub, HubParts } from './hub/hub-api.ts'
 import { memoryLayer } from './layers/memory.ts'
 import { type AnyMessages, assertSchemas } from './message.ts'
+import { quote } from './names.ts'
 import { assertKnownOptions } from './options.ts'
 import { type NodeServer, nodeBackend } from './transports/node/backend.ts'
 
@@ -20,6 +22,30 @@ const KNOWN = [
   'clock',
 ]
 
+const hasMethods =
+  (...names: string[]) =>
+  (value: unknown) =>
+    typeof value === 'object' &&
+    value !== null &&
+    names.every((name) => typeof Reflect.get(value, name) === 'function')
+const isObject = (value: unknown) => typeof value === 'object' && value !== null
+
+/** What can be seen of an option without using it; the rest is checked where it is used. */
+const CHECKS: readonly (readonly [keyof HubOptions, (value: unknown) => boolean, string])[] = [
+  [
+    'layer',
+    hasMethods('start', 'groupAdd', 'groupSend', 'send', 'close'),
+    'a channel layer, such as memoryLayer()',
+  ],
+  ['backend', hasMethods('attach'), 'a server back end, such as nodeBackend()'],
+  ['messages', isObject, 'an object of schemas by message type'],
+  ['groups', Array.isArray, 'a list of { match, slow }'],
+  ['allowedOrigins', Array.isArray, 'a list of origins'],
+  ['limits', isObject, 'an object of limits'],
+  ['onError', (value) => typeof value === 'function', 'a function'],
+  ['clock', hasMethods('now', 'after', 'every'), 'a Clock'],
+]
+
 /**
  * Creates a hub: the memory layer and the node back end unless others are given.
  *
@@ -36,6 +62,11 @@ export function createHub<M extends object = AnyMessages, Server = NodeServer>(
   options: HubOptions<M, Server> = {},
 ): Hub<M, Server> {
   assertKnownOptions('createHub', options, KNOWN)
+  for (const [name, isValid, allowed] of CHECKS) {
+    const value = options[name]
+    if (value === undefined || isValid(value)) continue
+    throw new MisuseError('invalid-option', `createHub has ${name}: ${quote(value)}: it must be ${allowed}.`)
+  }
   assertSchemas(options.messages as Readonly<Record<string, unknown>> | undefined)
   const parts = {
     ...options,

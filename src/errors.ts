@@ -206,7 +206,7 @@ export const ERRORS = Object.freeze({
     408,
     true,
     'The connection did not answer the heartbeat.',
-    'The peer is gone or stalled; it should reconnect.',
+    'The client is gone or stalled; it should reconnect.',
   ),
   restarting: entry(
     'infrastructure',
@@ -258,13 +258,24 @@ export interface HasErrorCode {
   readonly code: ErrorCode
 }
 
+// Plain JavaScript can pass anything, and an error without a row of the table could not be told to a client.
+function assertErrorCode(code: unknown): void {
+  if (typeof code === 'string' && Object.hasOwn(ERRORS, code)) return
+  throw new MisuseError(
+    'invalid-option',
+    `There is no error code ${JSON.stringify(code)}: see docs/errors.md.`,
+  )
+}
+
 /** An error of groupcast; `code` is a key of {@link ERRORS}. The text is for developers and logs, not for clients. */
 export class GroupcastError extends Error implements HasErrorCode {
   override readonly name: string = 'GroupcastError'
   readonly code: ErrorCode
 
-  constructor(code: ErrorCode, text: string = ERRORS[code].message, options?: ErrorOptions) {
-    super(text, options)
+  /** @throws {MisuseError} `invalid-option` for a code that is not in the table */
+  constructor(code: ErrorCode, text?: string, options?: ErrorOptions) {
+    assertErrorCode(code)
+    super(text ?? ERRORS[code].message, options)
     this.code = code
   }
 }
@@ -283,9 +294,13 @@ export class Refusal extends GroupcastError {
   /** Told to the client; the table's message unless given. */
   readonly reason: string
 
-  constructor(code: ErrorCode = 'forbidden', reason: string = ERRORS[code].message) {
+  /** @throws {MisuseError} `invalid-option` for a code that is not in the table, and for a reason that is no text */
+  constructor(code: ErrorCode = 'forbidden', reason?: string) {
     super(code, reason)
-    this.reason = reason
+    if (reason !== undefined && typeof reason !== 'string') {
+      throw new MisuseError('invalid-option', 'The reason of a Refusal is a text that the client may read.')
+    }
+    this.reason = reason ?? ERRORS[code].message
   }
 }
 

@@ -5,6 +5,8 @@ export class Frame {
   readonly bytes: Buffer
   /** What it carries; `null` for control objects, which nothing may drop. */
   readonly publication: Publication | null
+  /** How many waiting batches it is in. */
+  holders = 0
 
   constructor(bytes: Buffer, publication: Publication | null = null) {
     this.bytes = bytes

@@ -4,6 +4,7 @@ import { Glob } from './glob.ts'
 import type { Connection, Consumer, GroupAction } from './hub/consumer.ts'
 import type { AnyMessages } from './message.ts'
 import { assertGroupName, quote } from './names.ts'
+import { assertKnownOptions } from './options.ts'
 
 /** Who may do something: `anyone` who may connect, or `nobody`. */
 export type Who = 'anyone' | 'nobody'
@@ -18,6 +19,7 @@ export interface GroupRule {
   readonly send?: Who
 }
 
+/** Options of {@link groupsConsumer}. */
 export interface GroupsConsumerOptions {
   /** The first that matches a group's name decides. Groups that none matches may be joined and not published to. */
   readonly rules?: readonly GroupRule[]
@@ -39,6 +41,7 @@ const WHO: readonly unknown[] = ['anyone', 'nobody']
  * @throws {MisuseError} `invalid-option`, `invalid-name`
  */
 export function groupsConsumer<M = AnyMessages>(options: GroupsConsumerOptions = {}): Consumer<M> {
+  assertKnownOptions('groupsConsumer', options, ['rules', 'groups', 'parameter'])
   const { groups = [], parameter = 'group' } = options
   const mayDo = compileRules(options.rules ?? [])
   for (const group of groups) assertGroupName(group)
@@ -57,7 +60,10 @@ export function groupsConsumer<M = AnyMessages>(options: GroupsConsumerOptions =
 }
 
 function compileRules(rules: readonly GroupRule[]): (action: GroupAction, group: string) => boolean {
-  const compiled = rules.map(({ match, join = 'anyone', send = 'nobody' }) => {
+  const compiled = rules.map((rule) => {
+    const { match, join = 'anyone', send = 'nobody' } = rule
+    // A misspelt `join` would let anyone in.
+    assertKnownOptions(`The rule for ${quote(match)}`, rule, ['match', 'join', 'send'])
     if (!WHO.includes(join) || !WHO.includes(send)) {
       const given = `join: ${quote(join)}, send: ${quote(send)}`
       throw new MisuseError(

@@ -28,6 +28,22 @@ export function assertMessage(message: unknown): asserts message is { readonly t
   if (problem !== null) throw new MisuseError('invalid-message', problem)
 }
 
+/**
+ * The JSON text of a message.
+ *
+ * @throws {MisuseError} (a `TypeError`, code `invalid-message`) unless it is an object with an allowed `type` that JSON can carry
+ */
+export function encodeMessage(message: unknown): string {
+  assertMessage(message)
+  try {
+    return JSON.stringify(message)
+  } catch (error) {
+    // BigInts and cycles.
+    const why = error instanceof Error ? error.message : String(error)
+    throw new MisuseError('invalid-message', `JSON cannot carry this ${quote(message.type)} message: ${why}`)
+  }
+}
+
 /** What is wrong with a message, or `null`. */
 export function messageProblem(message: unknown): string | null {
   if (typeof message !== 'object' || message === null || Array.isArray(message)) {
@@ -36,6 +52,10 @@ export function messageProblem(message: unknown): string | null {
   const type = (message as { type?: unknown }).type
   if (typeof type !== 'string' || type === '') {
     return `A message needs a "type" that is a string of at least one character; this one has ${quote(type)}.`
+  }
+  // What it returns would be sent unchecked, and its type may be a reserved one.
+  if ('toJSON' in message && typeof message.toJSON === 'function') {
+    return `A message is plain data; this ${quote(type)} message has a toJSON method.`
   }
   if (type.startsWith(RESERVED_PREFIX)) {
     return `Message types that start with "${RESERVED_PREFIX}" are reserved; ${quote(type)} is not allowed.`

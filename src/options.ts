@@ -60,15 +60,25 @@ export function resolveLimits(given: Partial<Limits> = {}): Limits {
     }
     const maySwitchOff = name === 'heartbeatMs'
     if (!(maySwitchOff && value === false) && !isLimit(value)) {
-      const allowed = `a whole number from 1 to ${MOST}${maySwitchOff ? ', or false' : ''}`
-      throw new MisuseError('invalid-option', `limits.${name} is ${quote(value)}: it must be ${allowed}.`)
+      throw invalidLimit(`limits.${name}`, value, maySwitchOff ? ', or false' : '')
     }
     limits[name] = value
   }
   return Object.freeze(limits) as unknown as Limits
 }
 
-function isLimit(value: unknown): value is number {
+/** The error for a limit that is none. */
+export function invalidLimit(name: string, value: unknown, or = ''): MisuseError {
+  // JSON has no word for them.
+  const given = typeof value === 'number' ? String(value) : quote(value)
+  return new MisuseError(
+    'invalid-option',
+    `${name} is ${given}: it must be a whole number from 1 to ${MOST}${or}.`,
+  )
+}
+
+/** Whether a value can be a limit: a count, a number of bytes, or milliseconds that Node's timers can wait. */
+export function isLimit(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= MOST
 }
 

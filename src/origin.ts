@@ -53,7 +53,7 @@ export function originVerdict(facts: OriginFacts, allowedOrigins: readonly strin
   const { origin } = facts
   if (origin === undefined) return 'absent'
   if (isSameOrigin(origin, facts)) return 'same'
-  if (allowedOrigins.includes(ANY) || isNamed(origin, allowedOrigins)) return 'listed'
+  if ((allowedOrigins.includes(ANY) && origin !== 'null') || isNamed(origin, allowedOrigins)) return 'listed'
   return 'refused'
 }
 

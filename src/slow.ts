@@ -1,10 +1,10 @@
-/** What happens to a client that reads more slowly than its groups write. */
-import type { Batch } from './batch.ts'
 import { MisuseError } from './errors.ts'
 import type { Frame } from './frame.ts'
 import { quote } from './names.ts'
 
 /**
+ * What happens to a client that reads more slowly than its groups write:
+ *
  * - `close`: the connection ends with a code that means "come back" (4008).
  * - `drop`: the oldest messages are dropped, and the client is told how many.
  * - `latest`: of messages with the same `key`, only the newest waits; then the oldest are dropped as with `drop`.
@@ -22,54 +22,45 @@ export function assertSlowPolicy(whose: string, slow: unknown): void {
   )
 }
 
-/** A backlog made smaller. */
-export interface Relief {
-  /** `null`: nothing is left. */
-  readonly batch: Batch | null
-  /** How many messages were dropped; those that a newer one of their key replaced do not count. */
-  readonly dropped: number
+/** The policy for a frame; `fallback` is for messages whose group has none. Control objects tell the client what happened to it: they stay. */
+export function policyOf({ publication }: Frame, fallback: SlowPolicy): SlowPolicy {
+  return publication === null ? 'close' : (publication.slow ?? fallback)
 }
 
-/** How small a backlog must become. */
-export interface ReliefOptions {
-  /** For messages whose group has no policy of its own. */
-  readonly policy: SlowPolicy
-  /** Messages are dropped until the backlog is at most this; `Infinity` only lets newer messages replace older ones. */
-  readonly targetBytes: number
+/** A backlog made smaller. */
+export interface Shed {
+  /** In the order in which they were sent. */
+  readonly kept: readonly Frame[]
+  /** How many messages were dropped; those that a newer one of their key replaced do not count. */
+  readonly dropped: number
+  /** How many of `kept` are older than the first that was dropped. */
+  readonly before: number
 }
 
 /**
- * Applies the policies to what waits. What is left keeps its order and is built from `root`, so that connections with equal
- * backlogs share the smaller one too. It may still be over the target: what falls under `close` is never dropped.
+ * Applies the policies to what waits, oldest first. What is left may still be larger than the target: what falls under `close`
+ * is never dropped.
+ *
+ * @param targetBytes messages are dropped until no more waits; `Infinity` only lets newer messages replace older ones
  */
-export function relieve(batch: Batch, root: Batch, { policy, targetBytes }: ReliefOptions): Relief {
-  const kept = withoutReplaced(batch.frames(), policy)
-  let size = kept.reduce((sum, frame) => sum + frame.bytes.length, 0)
-  let left: Batch | null = null
+export function shed(frames: readonly Frame[], policy: SlowPolicy, targetBytes: number): Shed {
+  const waiting = withoutReplaced(frames, policy)
+  let size = waiting.reduce((sum, frame) => sum + frame.bytes.length, 0)
+  const kept: Frame[] = []
   let dropped = 0
-  for (const frame of kept) {
+  let before = 0
+  for (const frame of waiting) {
     if (size > targetBytes && policyOf(frame, policy) !== 'close') {
       size -= frame.bytes.length
-      dropped++
+      if (dropped++ === 0) before = kept.length
     } else {
-      left = (left ?? root).append(frame)
+      kept.push(frame)
     }
   }
-  return { batch: left, dropped }
+  return { kept, dropped, before }
 }
 
-/** The first frames, of about `bytes` in all but at least one, and the rest. */
-export function split(batch: Batch, root: Batch, bytes: number): { first: Batch; rest: Batch | null } {
-  let first = root
-  let rest: Batch | null = null
-  for (const frame of batch.frames()) {
-    if (rest === null && first.size < bytes) first = first.append(frame)
-    else rest = (rest ?? root).append(frame)
-  }
-  return { first, rest }
-}
-
-/** The frames, oldest first, without those that a newer message of their key replaces. */
+/** The frames without those that a newer message of their key replaces. */
 function withoutReplaced(frames: readonly Frame[], policy: SlowPolicy): readonly Frame[] {
   const seen = new Set<string>()
   const kept: Frame[] = []
@@ -81,9 +72,4 @@ function withoutReplaced(frames: readonly Frame[], policy: SlowPolicy): readonly
     kept.push(frame)
   }
   return kept.reverse()
-}
-
-/** Control objects tell the client what happened to it: they wait however long it takes. */
-function policyOf({ publication }: Frame, fallback: SlowPolicy): SlowPolicy {
-  return publication === null ? 'close' : (publication.slow ?? fallback)
 }

@@ -106,10 +106,11 @@ test.each<Case>([
   expect(originVerdict({ origin, host, encrypted: true }, [])).toBe(verdict)
 })
 
-test('* lists every origin, `null` too, and is not needed for the same', () => {
-  for (const origin of ['http://evil.example', 'null', '', 'x']) {
+test('* lists every origin but `null`, and is not needed for the same', () => {
+  for (const origin of ['http://evil.example', '', 'x']) {
     expect(originVerdict({ origin, host: 'hub.example', encrypted: false }, ['*'])).toBe('listed')
   }
+  expect(originVerdict({ origin: 'null', host: 'hub.example', encrypted: false }, ['*'])).toBe('refused')
   const same = { origin: 'http://hub.example', host: 'hub.example', encrypted: false }
   expect(originVerdict(same, ['*'])).toBe('same')
   expect(originVerdict({ ...same, origin: undefined }, ['*'])).toBe('absent')

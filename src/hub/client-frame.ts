@@ -13,6 +13,8 @@ export type ClientFrame =
       readonly message: { readonly type: string }
       readonly reply: ReplyId
     }
+  /** A command whose content is wrong: answered like one that is refused. */
+  | { readonly kind: 'invalid'; readonly fault: Refusal; readonly reply: ReplyId }
 
 /** What a client asks to be answered with; `null` asks for no answer. */
 type ReplyId = number | string | null
@@ -34,7 +36,7 @@ export function parseClientFrame(text: string, forms: FrameForms, maxDepth: numb
   return parseCommand(value as Record<string, unknown>)
 }
 
-const COMMANDS: readonly ClientFrame['kind'][] = ['join', 'leave', 'send', 'publish']
+const COMMANDS = ['join', 'leave', 'send', 'publish'] as const
 
 function parseCommand(value: Record<string, unknown>): ClientFrame {
   const kinds = COMMANDS.filter((kind) => Object.hasOwn(value, kind))
@@ -43,7 +45,15 @@ function parseCommand(value: Record<string, unknown>): ClientFrame {
     throw invalid(`Send an object with exactly one of ${COMMANDS.join(', ')}; this is ${quote(value)}.`)
   }
   const reply = replyId(value.reply)
-  const body = value[kind]
+  try {
+    return commandOf(kind, value[kind], reply)
+  } catch (fault) {
+    if (fault instanceof Refusal) return { kind: 'invalid', fault, reply }
+    throw fault
+  }
+}
+
+function commandOf(kind: (typeof COMMANDS)[number], body: unknown, reply: ReplyId): ClientFrame {
   switch (kind) {
     case 'join':
     case 'leave':

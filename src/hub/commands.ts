@@ -1,7 +1,8 @@
-import { Refusal } from '../errors.ts'
+import { errorCodeOf, Refusal } from '../errors.ts'
 import type { ClientFrame } from './client-frame.ts'
 import type { ConnectionHost } from './connection-host.ts'
 import type { GroupAction } from './consumer.ts'
+import { asRefusal } from './denial.ts'
 import type { LiveConnection } from './live-connection.ts'
 
 type Command = (connection: LiveConnection, frame: never, host: ConnectionHost) => Promise<unknown>
@@ -15,8 +16,7 @@ const COMMANDS = {
     if (consumer.receive === undefined) {
       throw new Refusal('not-supported', 'The consumer at this URL takes no messages.')
     }
-    const checked = host.messages.isOn ? await host.messages.parse(message) : message
-    return consumer.receive(connection, checked)
+    return consumer.receive(connection, await checked(message, host))
   },
   async join(connection, { group }: FrameOf<'join' | 'leave'>) {
     await authorize(connection, 'join', group)
@@ -29,7 +29,15 @@ const COMMANDS = {
   },
   async publish(connection, { group, message }: FrameOf<'publish'>, host) {
     await authorize(connection, 'send', group)
-    return host.groupSend(group, message)
+    try {
+      return await host.groupSend(group, message)
+    } catch (error) {
+      // It is the client's message that does not fit.
+      throw errorCodeOf(error) === 'invalid-message' ? asRefusal(error) : error
+    }
+  },
+  async invalid(_connection, { fault }: FrameOf<'invalid'>) {
+    throw fault
   },
 } satisfies Record<ClientFrame['kind'], Command>
 
@@ -45,6 +53,19 @@ export function perform(
 ): Promise<unknown> {
   // The table's types pair each kind with its frame; TypeScript cannot follow a pair through a lookup.
   return (COMMANDS[frame.kind] as Command)(connection, frame as never, host)
+}
+
+/** The message as its schema returns it. @throws {Refusal} `invalid-message`: the client's fault, unlike what the application sends */
+async function checked(
+  message: { readonly type: string },
+  { messages }: ConnectionHost,
+): Promise<{ readonly type: string }> {
+  if (!messages.isOn) return message
+  try {
+    return await messages.parse(message)
+  } catch (error) {
+    throw asRefusal(error)
+  }
 }
 
 async function authorize(connection: LiveConnection, action: GroupAction, group: string): Promise<void> {

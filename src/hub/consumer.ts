@@ -7,7 +7,10 @@ import type { Transport } from '../wire/wire-format.ts'
 /** The parameters of a URL pattern: `PathParams<'/chat/:room'>` is `{ room: string }`. */
 export type PathParams<Path extends string> = string extends Path
   ? Readonly<Record<string, string>>
-  : { readonly [Name in ParamNames<Path>]: string }
+  : Path extends `${string}{${string}`
+    ? // What stands in braces may be missing.
+      { readonly [Name in ParamNames<Path>]?: string }
+    : { readonly [Name in ParamNames<Path>]: string }
 
 type ParamNames<Path extends string> = NamesAfter<':', Path> | NamesAfter<'*', Path>
 
@@ -52,7 +55,7 @@ export interface Connection<M = AnyMessages, Params = Readonly<Record<string, st
    *   connection with that code instead of going to `onError`. Rejects with the layer's error when the layer refuses.
    */
   join(group: string): Promise<void>
-  /** Takes it out of a group; nothing if it is not in it. */
+  /** Takes it out of a group; nothing if it is not in it. Rejects with the layer's error when that fails; it has left all the same. */
   leave(group: string): Promise<void>
   /**
    * Ends the connection after what was sent to it. In `connect` it refuses the client.
@@ -97,7 +100,10 @@ export interface Consumer<M = AnyMessages, Params = Readonly<Record<string, stri
    * Without this hook no client may. Groups joined in `connect` are not asked about.
    */
   authorize?(connection: Connection<M, Params>, action: GroupAction, group: string): Awaitable<boolean>
-  /** The connection has ended. Runs once for every connection whose `connect` began. It is in no group any more. */
+  /**
+   * The connection has ended. Runs once for every connection whose `connect` began, when the hook that runs at that moment has settled.
+   * It is in no group any more.
+   */
   disconnect?(connection: Connection<M, Params>, info: DisconnectInfo): Awaitable<void>
   /** What happens to a connection that reads too slowly, for messages of groups without a policy of their own: `close` unless given. */
   readonly slow?: SlowPolicy

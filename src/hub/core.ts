@@ -2,7 +2,7 @@ import { customAlphabet, nanoid } from 'nanoid'
 import type { Clock } from '../clock.ts'
 import { GroupcastError } from '../errors.ts'
 import type { ChannelLayer } from '../layers/layer.ts'
-import type { MessageCheck } from '../message.ts'
+import { encodeMessage, type MessageCheck } from '../message.ts'
 import type { Limits } from '../options.ts'
 import type { ConnectionRequest } from '../transports/backend.ts'
 import type { WireFormat } from '../wire/wire-format.ts'
@@ -22,8 +22,8 @@ import { Turn } from './turn.ts'
 
 const makeNodeId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 12)
 
-/** A batch that passes this is written at once: one larger write would save no system call worth its wait. */
-const EARLY_FLUSH_BYTES = 64 * 1024
+/** Most bytes of one write: a larger one would save no system call worth its wait, and share less. */
+const WRITE_BYTES = 64 * 1024
 
 /** The options of a hub, resolved. */
 export interface CoreParts {
@@ -46,9 +46,9 @@ export class HubCore implements ConnectionHost, GateHost {
   readonly allowedOrigins: readonly string[]
   readonly allowedHosts: readonly string[] | null
   readonly clock: Clock
-  readonly earlyFlushBytes: number
+  readonly writeBytes: number
   readonly router = new Router()
-  readonly turn = new Turn()
+  readonly turn = new Turn((error) => this.report(error, 'fan-out'))
   readonly counters = new Counters()
   readonly connections = new Connections()
   readonly groups: Groups
@@ -56,7 +56,6 @@ export class HubCore implements ConnectionHost, GateHost {
   readonly sink: NodeSink
   /** Resolves when the layer can be used. */
   readonly started: Promise<void>
-  readonly #hasGroupPolicies: boolean
   readonly #heartbeats: Heartbeats
   readonly #onError: CoreParts['onError']
   /** Nothing can be sent any more. */
@@ -81,7 +80,7 @@ export class HubCore implements ConnectionHost, GateHost {
     this.allowedHosts = allowedHosts
     this.clock = clock
     this.#onError = onError
-    this.earlyFlushBytes = Math.min(EARLY_FLUSH_BYTES, limits.maxBacklogBytes)
+    this.writeBytes = Math.min(WRITE_BYTES, limits.maxBacklogBytes)
     this.sink = new NodeSink(this)
     this.started = layer.start({ nodeId: this.nodeId, sink: this.sink })
     this.started.then(
@@ -91,13 +90,8 @@ export class HubCore implements ConnectionHost, GateHost {
       (error) => this.report(error, 'layer'),
     )
     this.groups = new Groups(layer, this.started, (group) => groupRules.slowOf(group))
-    this.backlog = new Backlog(this.turn, limits)
-    this.#hasGroupPolicies = groupRules.hasPolicies
+    this.backlog = new Backlog(limits.maxTotalBacklogBytes)
     this.#heartbeats = new Heartbeats(limits.heartbeatMs, limits.deadAfterMs, clock)
-  }
-
-  get hasPolicies(): boolean {
-    return this.#hasGroupPolicies || this.router.hasPolicies
   }
 
   get isDraining(): boolean {
@@ -106,16 +100,23 @@ export class HubCore implements ConnectionHost, GateHost {
 
   /** Sends a message that has passed {@link assertMessage}; checks its schema. */
   async groupSend(group: string, message: { readonly type: string }): Promise<Sent> {
-    const checked = this.messages.isOn ? await this.messages.parse(message) : message
-    if (!this.#isStarted) await this.started
-    return { cursor: await this.layer.groupSend(group, JSON.stringify(checked)) }
+    const json = encodeMessage(message)
+    // Nothing to wait for: the layer gets it before this call returns, in the order of the calls.
+    if (this.#isStarted && !this.messages.isOn) return { cursor: await this.layer.groupSend(group, json) }
+    return { cursor: await this.layer.groupSend(group, await this.#checked(json)) }
   }
 
   /** Sends a message that has passed {@link assertMessage} to a channel; checks its schema. */
   async send(channel: string, message: { readonly type: string }): Promise<void> {
-    const checked = this.messages.isOn ? await this.messages.parse(message) : message
-    await this.started
-    await this.layer.send(channel, JSON.stringify(checked))
+    const json = encodeMessage(message)
+    if (this.#isStarted && !this.messages.isOn) return this.layer.send(channel, json)
+    return this.layer.send(channel, await this.#checked(json))
+  }
+
+  /** The text is made before anything is awaited: what the caller does to the message afterwards changes nothing. */
+  async #checked(json: string): Promise<string> {
+    if (!this.#isStarted) await this.started
+    return this.messages.isOn ? encodeMessage(await this.messages.parse(JSON.parse(json))) : json
   }
 
   /** Sends a message between nodes to a channel of a node, perhaps this one. */
@@ -167,25 +168,31 @@ export class HubCore implements ConnectionHost, GateHost {
 
   report(error: unknown, where: string, connection?: LiveConnection): void {
     this.counters.errors++
+    // The hook that hears of failures failed: the process's own log is the last place left.
+    const failed = (failure: unknown) => console.error('onError failed:', failure, 'while reporting:', error)
     try {
-      this.#onError(error, { where, ...(connection !== undefined && { connection: connection.id }) })
+      const heard: unknown = this.#onError(error, {
+        where,
+        ...(connection !== undefined && { connection: connection.id }),
+      })
+      if (heard instanceof Promise) heard.catch(failed)
     } catch (failure) {
-      // The hook that hears of failures failed: the process's own log is the last place left.
-      console.error('onError failed:', failure, 'while reporting:', error)
+      failed(failure)
     }
   }
 
   // --- The end ---
 
-  /** Tells everybody to come back, waits until `deadlineMs`, cuts the rest, ends the layer. */
-  async drain(deadlineMs: number): Promise<void> {
+  /** Tells everybody to come back, waits for them and for `pending` until `deadlineMs`, cuts the rest, ends the layer. */
+  async drain(deadlineMs: number, pending: Promise<unknown>): Promise<void> {
     this.#isDraining = true
     for (const connection of this.connections.all()) connection.closeWith('restarting')
     let cancel = () => {}
     const deadline = new Promise<void>((resolve) => {
       cancel = this.clock.after(deadlineMs, resolve)
     })
-    await Promise.race([this.connections.idle(), deadline])
+    const work = Promise.allSettled([this.connections.idle(), pending])
+    await Promise.race([work, deadline])
     cancel()
     for (const connection of this.connections.all()) connection.terminate()
     this.isClosed = true

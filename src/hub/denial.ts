@@ -9,15 +9,8 @@ export function denialOf(code: ErrorCode, reason: string = ERRORS[code].message)
 }
 
 /** Whether an error that came out of a hook says that the client is at fault. */
-export function isClientFault(error: unknown): error is GroupcastError {
-  return (
-    error instanceof Refusal || (error instanceof GroupcastError && errorCodeOf(error) === 'invalid-message')
-  )
-}
-
-/** What the client is told of its fault. */
-export function reasonFor(error: GroupcastError): string {
-  return error instanceof Refusal ? error.reason : error.message
+export function isClientFault(error: unknown): error is Refusal {
+  return error instanceof Refusal && errorCodeOf(error) !== null
 }
 
 /** What is wrong with what a client sent, as its fault. */

@@ -98,6 +98,7 @@ export class HubGate implements Gate {
   async uplink({ connectionId, headers }: UplinkPlan, body: string): Promise<HttpAnswer> {
     try {
       const frame = parseClientFrame(body, 'both', this.limits.maxJsonDepth)
+      if (frame.kind === 'invalid') throw frame.fault
       await this.#deliver(connectionId, frame, body)
       return { status: 202, headers: { ...headers, 'Content-Type': 'application/json' }, body: '{}' }
     } catch (error) {
@@ -143,6 +144,14 @@ export class HubGate implements Gate {
 
   #planUplink(request: ConnectionRequest, headers: Readonly<Record<string, string>>): Plan {
     if (isWebSocketUpgrade(request)) return this.#answer('method-not-allowed', { ...headers, Allow: METHODS })
+    const coding = request.header('content-encoding')
+    if (coding !== undefined && coding.trim().toLowerCase() !== 'identity') {
+      return this.#answer(
+        'unsupported-media-type',
+        headers,
+        'The body must not be encoded (Content-Encoding).',
+      )
+    }
     const connectionId = request.header(CONNECTION_HEADER)
     if (connectionId === undefined || connectionId === '') {
       const detail = `A message is posted with the header ${CONNECTION_HEADER}: the id that the open event carries.`

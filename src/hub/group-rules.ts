@@ -17,11 +17,6 @@ export class GroupRules {
     })
   }
 
-  /** Whether any group has a policy for slow readers other than `close`. */
-  get hasPolicies(): boolean {
-    return this.#rules.some(({ slow }) => slow !== null && slow !== 'close')
-  }
-
   slowOf(group: string): SlowPolicy | null {
     return this.#rules.find(({ glob }) => glob.matches(group))?.slow ?? null
   }

@@ -179,11 +179,20 @@ export class Groups {
     while (group.isOnLayer === group.isEmpty) {
       if (group.isEmpty) {
         group.isOnLayer = false
-        await this.#layer.groupDiscard(group.name)
+        await this.#discard(group)
       } else {
         await this.#layer.groupAdd(group.name)
         group.isOnLayer = true
       }
+    }
+  }
+
+  /** @throws the layer's error, unless somebody has joined meanwhile: whoever joins is not to blame */
+  async #discard(group: Group): Promise<void> {
+    try {
+      await this.#layer.groupDiscard(group.name)
+    } catch (error) {
+      if (group.isEmpty) throw error
     }
   }
 

@@ -105,11 +105,14 @@ export interface Hub<M = AnyMessages, Server = unknown> {
   /**
    * Serves a URL pattern: `/chat/:room`, `/events` (which serves `/events/` too). Of several that match, the first registered wins.
    *
-   * @throws {MisuseError} `invalid-option` for a pattern that cannot be parsed or is taken
+   * @throws {MisuseError} `invalid-option` for a pattern that cannot be parsed or is taken, unknown hooks, handlers that are no functions
    */
   consumer<Path extends string>(path: Path, consumer: Consumer<M, PathParams<Path>>): void
   /**
    * Serves the consumers on a server that may belong to another application: requests and upgrades of other URLs are left alone.
+   *
+   * @throws {MisuseError} `invalid-option` for what the back end cannot be attached to
+   * @throws {GroupcastError} `hub-closed`
    */
   attach(server: Server): Attachment
 
@@ -121,15 +124,27 @@ export interface Hub<M = AnyMessages, Server = unknown> {
    * @throws {GroupcastError} `invalid-message` where a schema refuses it, `hub-closed`; or the layer's error
    */
   groupSend(group: string, message: MessageOf<M>): Promise<Sent>
-  /** Puts a channel (of a connection on any node, or one that a worker reads) into a group. */
+  /**
+   * Puts a channel (of a connection on any node, or one that a worker reads) into a group. Does nothing for a connection that has ended.
+   *
+   * @throws {MisuseError} (a `TypeError`) `invalid-name`
+   * @throws {Refusal} `too-many-groups` for a connection of this node
+   * @throws {GroupcastError} `hub-closed`; or the layer's error
+   */
   groupAdd(group: string, channel: string): Promise<void>
-  /** Takes it out again; nothing if it is not in it. */
+  /**
+   * Takes it out again; nothing if it is not in it.
+   *
+   * @throws {MisuseError} (a `TypeError`) `invalid-name`
+   * @throws {GroupcastError} `hub-closed`; or the layer's error
+   */
   groupDiscard(group: string, channel: string): Promise<void>
 
   /**
    * Sends a message to one channel: of a connection (`connection.channel`), or a named one that workers read.
    *
    * @throws {MisuseError} (a `TypeError`) `invalid-name`, `invalid-message`
+   * @throws {GroupcastError} `invalid-message` where a schema refuses it, `hub-closed`; or the layer's error
    * @throws {ChannelFullError} when its queue is full: nothing was sent
    */
   send(channel: string, message: MessageOf<M>): Promise<void>
@@ -138,6 +153,8 @@ export interface Hub<M = AnyMessages, Server = unknown> {
    *
    * @example
    * for await (const message of hub.receive('thumbnails')) await makeThumbnail(message)
+   *
+   * @throws {MisuseError} (a `TypeError`) `invalid-name`; {GroupcastError} `hub-closed`
    */
   receive(channel: string, options?: { readonly signal?: AbortSignal }): AsyncIterableIterator<MessageOf<M>>
   /** The name of a new channel that only this node reads; for replies from workers. */
@@ -145,18 +162,22 @@ export interface Hub<M = AnyMessages, Server = unknown> {
 
   /** The groups that have members on this node, sorted by name. */
   groups(): GroupInfo[]
-  /** One group as seen on this node; zero counts if it has no members here. */
+  /** One group as seen on this node; zero counts if it has no members here. @throws {MisuseError} `invalid-name` */
   group(name: string): GroupInfo
   /**
    * Closes a connection on any node.
    *
    * @returns `closed` when it was this node's, `forwarded` when another node was told
-   * @throws {GroupcastError} `unknown-connection` when it would be this node's and is not there
+   * @throws {MisuseError} `invalid-option` for codes and reasons that cannot be sent; see `Connection.close`
+   * @throws {GroupcastError} `unknown-connection` when it would be this node's and is not there, `hub-closed`
    */
   closeConnection(id: string, code?: number, reason?: string): Promise<'closed' | 'forwarded'>
   /**
    * Stops: refuses newcomers, tells every client to come back (WebSocket 1012; SSE a randomised `retry:` and a clean end), waits for
-   * their backlog, the running hooks and `disconnect` until `deadlineMs` (10 s), cuts the rest, closes the layer. Final.
+   * their backlog, the running hooks, `disconnect` and `pending` (other work that still sends) until `deadlineMs` (10 s), cuts the rest,
+   * closes the layer. Final; a second call returns the first one's outcome. A hook must not await it: it would wait for itself.
+   *
+   * @throws {MisuseError} `invalid-option` for a `deadlineMs` that is no time; or the layer's error, after everything else was closed
    */
-  close(options?: { readonly deadlineMs?: number }): Promise<void>
+  close(options?: { readonly deadlineMs?: number; readonly pending?: Promise<unknown> }): Promise<void>
 }

@@ -1,9 +1,9 @@
 import { nanoid } from 'nanoid'
 import { systemClock } from '../clock.ts'
-import { GroupcastError } from '../errors.ts'
-import { type AnyMessages, assertMessage, MessageCheck, type MessageOf } from '../message.ts'
-import { assertChannelName, assertGroupName } from '../names.ts'
-import { type Limits, resolveLimits } from '../options.ts'
+import { GroupcastError, MisuseError } from '../errors.ts'
+import { type AnyMessages, MessageCheck, type MessageOf } from '../message.ts'
+import { assertChannelName, assertGroupName, quote } from '../names.ts'
+import { invalidLimit, isLimit, type Limits, resolveLimits } from '../options.ts'
 import { assertOrigins } from '../origin.ts'
 import type { Attachment, ServerBackend } from '../transports/backend.ts'
 import { ChannelReader } from './channel-reader.ts'
@@ -36,7 +36,7 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
       messages: new MessageCheck(parts.messages),
       groupRules: new GroupRules(parts.groups ?? []),
       allowedOrigins,
-      allowedHosts: parts.allowedHosts ?? null,
+      allowedHosts: checkedHosts(parts.allowedHosts),
       clock: parts.clock ?? systemClock,
       onError: parts.onError ?? logError,
     })
@@ -81,7 +81,6 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
 
   async groupSend(group: string, message: MessageOf<AnyMessages>): Promise<Sent> {
     assertGroupName(group)
-    assertMessage(message)
     this.#assertOpen()
     return this.#core.groupSend(group, message)
   }
@@ -92,6 +91,8 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
     this.#assertOpen()
     const { sink, groups } = this.#core
     if (sink.isElsewhere(channel)) return this.#core.sendTo(channel, { type: 'groupcast.join', group })
+    // A worker that answers a client which has left meanwhile: nobody is there to add.
+    if (sink.isGone(channel)) return
     return sink.connectionOf(channel)?.join(group) ?? groups.addChannel(group, channel)
   }
 
@@ -106,7 +107,6 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
 
   async send(channel: string, message: MessageOf<AnyMessages>): Promise<void> {
     assertChannelName(channel)
-    assertMessage(message)
     this.#assertOpen()
     return this.#core.send(channel, message)
   }
@@ -148,18 +148,25 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
     return 'closed'
   }
 
-  close({ deadlineMs = DEFAULT_DEADLINE_MS }: { readonly deadlineMs?: number } = {}): Promise<void> {
-    this.#closing ??= this.#close(deadlineMs)
+  close(
+    options: { readonly deadlineMs?: number; readonly pending?: Promise<unknown> } = {},
+  ): Promise<void> {
+    const { deadlineMs = DEFAULT_DEADLINE_MS, pending = Promise.resolve() } = options
+    if (!isLimit(deadlineMs)) return Promise.reject(invalidLimit('deadlineMs', deadlineMs))
+    this.#closing ??= this.#close(deadlineMs, pending)
     return this.#closing
   }
 
-  async #close(deadlineMs: number): Promise<void> {
-    const drained = this.#core.drain(deadlineMs)
+  async #close(deadlineMs: number, pending: Promise<unknown>): Promise<void> {
+    const drained = this.#core.drain(deadlineMs, pending)
     // Readers end at once: what they have not read stays in the channel for others.
     this.#closed.abort()
-    await drained
-    for (const attachment of this.#attachments) attachment.detach()
-    this.#attachments.clear()
+    try {
+      await drained
+    } finally {
+      for (const attachment of this.#attachments) attachment.detach()
+      this.#attachments.clear()
+    }
   }
 
   /** Until the layer is closed: hooks of connections that end while the hub drains still say their goodbyes. */
@@ -170,6 +177,16 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
   #assertNotClosing(): void {
     if (this.#closing !== null) throw new GroupcastError('hub-closed')
   }
+}
+
+function checkedHosts(hosts: unknown): readonly string[] | null {
+  if (hosts === undefined || hosts === null) return null
+  if (Array.isArray(hosts) && hosts.every((host) => typeof host === 'string' && host !== ''))
+    return [...hosts]
+  throw new MisuseError(
+    'invalid-option',
+    `allowedHosts is ${quote(hosts)}: it must be a list of host names, or null.`,
+  )
 }
 
 function logError(error: unknown, { where, connection }: ErrorContext): void {

@@ -8,6 +8,8 @@ export class Inbox {
   readonly #onFailure: (error: unknown) => void
   readonly #onProgress: () => void
   #tasks: Task[] = []
+  /** Where the next task is: taking it from the front of a long array would move all others. */
+  #next = 0
   #isRunning = false
 
   /**
@@ -21,7 +23,7 @@ export class Inbox {
 
   /** Tasks that have not started. */
   get length(): number {
-    return this.#tasks.length
+    return this.#tasks.length - this.#next
   }
 
   /** Runs `task` after all before it, never within this call. */
@@ -36,10 +38,11 @@ export class Inbox {
   /** Forgets the tasks that have not started. */
   clear(): void {
     this.#tasks = []
+    this.#next = 0
   }
 
   async #run(): Promise<void> {
-    for (let task = this.#tasks.shift(); task !== undefined; task = this.#tasks.shift()) {
+    for (let task = this.#take(); task !== undefined; task = this.#take()) {
       try {
         const result = task()
         if (result instanceof Promise || isThenable(result)) await result
@@ -49,6 +52,13 @@ export class Inbox {
       this.#onProgress()
     }
     this.#isRunning = false
+  }
+
+  #take(): Task | undefined {
+    const task = this.#tasks[this.#next]
+    if (task === undefined) this.clear()
+    else this.#next++
+    return task
   }
 }
 

@@ -1,6 +1,6 @@
 import { ERRORS, type ErrorCode, GroupcastError, isComeBackCode } from '../errors.ts'
 import { Frame } from '../frame.ts'
-import { assertMessage } from '../message.ts'
+import { encodeMessage } from '../message.ts'
 import { Publication } from '../publication.ts'
 import type { ConnectionRequest, Denial, Link, LinkOwner } from '../transports/backend.ts'
 import { randomRetryMs } from '../wire/http-stream.ts'
@@ -11,12 +11,15 @@ import { assertClose } from './close-code.ts'
 import { perform } from './commands.ts'
 import type { ConnectionHost } from './connection-host.ts'
 import type { Connection, DisconnectInfo } from './consumer.ts'
-import { asRefusal, denialOf, isClientFault, reasonFor } from './denial.ts'
+import { asRefusal, denialOf, isClientFault } from './denial.ts'
 import type { Beating } from './heartbeats.ts'
 import { Inbox } from './inbox.ts'
 import { Memberships } from './memberships.ts'
 import { Outbox, type OutboxOwner } from './outbox.ts'
 import type { RouteMatch } from './router.ts'
+
+/** What a waiting handler costs beside its message. */
+const TASK_BYTES = 256
 
 // In the order of a life.
 const CONNECTING = 0
@@ -108,8 +111,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   }
 
   send(message: { readonly type: string }): void {
-    assertMessage(message)
-    this.outbox.send(new Publication(null, JSON.stringify(message), null).frame(this.format))
+    this.outbox.send(new Publication(null, encodeMessage(message), null).frame(this.format))
   }
 
   async join(group: string): Promise<void> {
@@ -165,8 +167,10 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     try {
       this.#take(parseClientFrame(text, forms, this.#host.limits.maxJsonDepth))
     } catch (error) {
-      this.#inbox.clear()
-      this.#failed(asRefusal(error))
+      // After what it said before.
+      this.#inbox.push(() => {
+        throw asRefusal(error)
+      })
     }
   }
 
@@ -210,7 +214,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   handleLater(publication: Publication): void {
     const handler = this.route.handlers.get(publication.type)
     if (handler === undefined || this.#phase > OPEN) return
-    const bytes = publication.json.length
+    const bytes = publication.json.length + TASK_BYTES
     if (this.#handlerBacklogBytes + bytes > this.#host.limits.maxBacklogBytes) {
       this.outbox.overflow()
       return
@@ -291,7 +295,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
       if (frame.reply !== null) this.#sendControl({ reply: frame.reply, result: result ?? null })
     } catch (error) {
       if (!isClientFault(error)) throw error
-      const answer = { code: error.code, message: reasonFor(error) }
+      const answer = { code: error.code, message: error.reason }
       // Where the transport has no way to say it, the close code says it.
       if (!this.#sendControl({ reply: frame.reply, error: answer })) throw error
     }
@@ -307,8 +311,10 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   #failed(error: unknown): void {
     const code = isClientFault(error) ? error.code : 'internal-error'
     if (!isClientFault(error)) this.#host.report(error, `consumer ${this.route.path}`, this)
+    // Gone already, perhaps by what `onError` did: what waits is `disconnect`.
+    if (this.#phase === CLOSED) return
     this.#inbox.clear()
-    if (this.#phase < CLOSED) this.#closeWith(code, isClientFault(error) ? reasonFor(error) : undefined)
+    this.#closeWith(code, isClientFault(error) ? error.reason : undefined)
   }
 
   #progressed(): void {
@@ -331,7 +337,10 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   }
 
   #closeWith(code: ErrorCode, reason: string = ERRORS[code].message): void {
-    if (this.link === null) this.#deny(denialOf(code, reason))
+    // Let in, but the response has not started: `opened` will close it.
+    if (this.link === null && this.#phase === CONNECTING && this.#decide === null) {
+      this.#closeInfo ??= { code: ERRORS[code].closeCode, reason: fittingReason(reason) }
+    } else if (this.link === null) this.#deny(denialOf(code, reason))
     else this.#shut({ code: ERRORS[code].closeCode, reason: fittingReason(reason) })
   }
 

@@ -19,5 +19,5 @@ export function parseNodeMessage(json: string): NodeMessage | null {
   // Most messages are not ours: look before parsing.
   if (!json.includes(RESERVED_PREFIX)) return null
   const message = JSON.parse(json) as NodeMessage
-  return message.type.startsWith(RESERVED_PREFIX) ? message : null
+  return typeof message.type === 'string' && message.type.startsWith(RESERVED_PREFIX) ? message : null
 }

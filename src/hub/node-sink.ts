@@ -27,7 +27,25 @@ export class NodeSink implements LayerSink {
     return this.#status
   }
 
-  deliver(name: string, { json, cursor }: LayerPublication): void {
+  deliver(name: string, publication: LayerPublication): void {
+    try {
+      this.#deliver(name, publication)
+    } catch (error) {
+      // What another program put on the layer must not stop what comes after it.
+      this.#core.report(error, `group ${name}`)
+    }
+  }
+
+  receive(channel: string, json: string): boolean {
+    try {
+      return this.#receive(channel, json)
+    } catch (error) {
+      this.#core.report(error, `channel ${channel}`)
+      return true
+    }
+  }
+
+  #deliver(name: string, { json, cursor }: LayerPublication): void {
     const { groups, counters, turn } = this.#core
     counters.publications++
     const group = groups.get(name)
@@ -37,7 +55,7 @@ export class NodeSink implements LayerSink {
     if (group.channels.size > 0) this.#copyToChannels(group, publication)
   }
 
-  receive(channel: string, json: string): boolean {
+  #receive(channel: string, json: string): boolean {
     const localId = this.localIdOf(channel)
     if (localId === null) return true
     const message = parseNodeMessage(json)
@@ -72,6 +90,12 @@ export class NodeSink implements LayerSink {
   /** Whether a channel lives on another node: of a connection, or made by `newChannel` there. */
   isElsewhere(channel: string): boolean {
     return channel.includes('!') && this.localIdOf(channel) === null
+  }
+
+  /** Whether a channel is that of a connection of this node which has ended. */
+  isGone(channel: string): boolean {
+    const localId = this.localIdOf(channel)
+    return localId !== null && !localId.startsWith(READER_PREFIX) && this.connectionOf(channel) === null
   }
 
   newChannel(id: string): string {

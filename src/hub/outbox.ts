@@ -1,42 +1,56 @@
 import type { Batch } from '../batch.ts'
 import { Frame } from '../frame.ts'
 import type { Limits } from '../options.ts'
-import { type SlowPolicy, split } from '../slow.ts'
+import { type SlowPolicy, shed } from '../slow.ts'
 import type { Link } from '../transports/backend.ts'
 import type { WireFormat } from '../wire/wire-format.ts'
-import type { Backlog, Occasion } from './backlog.ts'
+import type { Backlog } from './backlog.ts'
 import type { Pending, Turn } from './turn.ts'
+
+/** Dropping goes down to this part of the limit: a walk through a backlog then pays for a quarter of it in new messages. */
+const TARGET = 3 / 4
+
+const NO_NOTICE = Object.freeze({ frame: null, count: 0, replaced: null })
 
 /** What an outbox needs of the hub. */
 export interface OutboxHost {
   readonly turn: Turn
   readonly limits: Limits
   readonly backlog: Backlog
-  /** A batch that passes this is written at once, whatever else the turn brings. */
-  readonly earlyFlushBytes: number
-  /** Whether any group or consumer has a policy for slow readers other than `close`. */
-  readonly hasPolicies: boolean
+  /** Most bytes of one write; a batch that passes this is written at once, whatever else the turn brings. */
+  readonly writeBytes: number
 }
 
-/** Hears that too much waits and that the policies leave no way but to close: at the end of the turn, when no group is being walked. */
+/** Hears what became of a backlog. */
 export interface OutboxOwner {
+  /** Too much waits, and the policies leave no way but to close. Called at the end of the turn, when no group is being walked. */
   overflowed(): void
   /** That many messages were dropped. */
   dropped(count: number): void
 }
 
-/** The frames that one connection has yet to get: until the end of the turn, until the client is let in, or while its link is congested. */
+/**
+ * The frames that one connection has yet to get: until the end of the turn, until the client is let in, or while its link is
+ * congested. What waits longer than a turn is cut into batches of one write each, which grow no more: connections that are slow in the
+ * same way share them, and each leaves with one write.
+ */
 export class Outbox implements Pending {
   readonly format: WireFormat
   readonly #host: OutboxHost
   readonly #owner: OutboxOwner
   readonly #policy: SlowPolicy
   #link: Link | null = null
+  /** Grows: the newest frames. */
   #pending: Batch | null = null
-  /** The part of `#pending` that the hub's total counts. */
-  #counted: Batch | null = null
-  /** Dropped since the client was last told. */
-  #dropped = 0
+  /** Full: older than `#pending`, oldest first. */
+  #waiting: Batch[] = []
+  #waitingBytes = 0
+  /** What `#pending` may grow to before something must be done. */
+  #room: number
+  /** The link was congested, or the client not let in, when something was to be written. */
+  #hasWaited = false
+  /** The newest notice of a gap. */
+  #notice: { frame: Frame | null; count: number; replaced: Frame | null } = NO_NOTICE
   /** Takes no more frames. */
   #isShut = false
   #isOverflowing = false
@@ -46,6 +60,7 @@ export class Outbox implements Pending {
     this.#policy = policy
     this.#host = host
     this.#owner = owner
+    this.#room = host.writeBytes
   }
 
   /**
@@ -53,16 +68,16 @@ export class Outbox implements Pending {
    * first member of a group makes, no closure, no call into the transport (bench: fan-out).
    */
   append(frame: Frame, root: Batch): void {
-    const pending = this.#pending
-    if (pending === null) {
+    let next: Batch
+    if (this.#pending === null) {
       if (this.#isShut) return
-      this.#pending = root.append(frame)
+      next = root.append(frame)
       this.#host.turn.add(this)
-      return
+    } else {
+      next = this.#pending.append(frame)
     }
-    const next = pending.append(frame)
     this.#pending = next
-    if (next.size > this.#host.earlyFlushBytes) this.#tooMuch(next)
+    if (next.size > this.#room) this.#tooMuch(next)
   }
 
   /** Adds a frame for this connection alone. */
@@ -84,18 +99,23 @@ export class Outbox implements Pending {
       this.#owner.overflowed()
     }
     const link = this.#link
-    if (link?.writable !== true) return
-    if (this.#dropped > 0) this.#tellDropped(link)
-    if (this.#pending === null) return
-    if (this.#host.hasPolicies) this.#writeInParts(this.#pending, link)
-    else this.#writePending(this.#pending, link)
+    if (this.#pending === null && this.#waiting.length === 0) return
+    if (link?.writable !== true) {
+      this.#hasWaited = true
+      return
+    }
+    // A reader that keeps up gets every message. And only what has not left may be replaced: so one write at a time.
+    if (this.#hasWaited && this.#mayReplace()) this.#shed(Number.POSITIVE_INFINITY)
+    while (link.writable && this.#waiting.length > 0) this.#writeOldest(link)
+    if (this.#pending !== null && link.writable) this.#writePending(this.#pending, link)
+    this.#hasWaited = this.#pending !== null
   }
 
   /** Too much waits for this client, and nothing but closing helps: drops all, takes nothing more, and tells the owner after the turn. */
   overflow(): void {
     if (this.#isShut) return
+    this.#forget()
     this.#isShut = true
-    this.#setPending(null)
     this.#isOverflowing = true
     this.#host.turn.add(this)
   }
@@ -105,75 +125,107 @@ export class Outbox implements Pending {
     const link = this.#link
     this.#isShut = true
     if (link === null) return
+    while (this.#waiting.length > 0) this.#writeOldest(link)
     if (this.#pending !== null) this.#writePending(this.#pending, link)
     if (last !== null) this.#writeAlone(last, link)
   }
 
   /** Drops what waits and takes nothing more. */
   shut(): void {
+    this.#forget()
     this.#isShut = true
-    this.#setPending(null)
     this.#link = null
   }
 
-  /** Past the early flush: write, or keep and mind the bounds. */
+  /** As much is pending as one write takes: write it, or let it wait and mind the bounds. */
   #tooMuch(pending: Batch): void {
     const link = this.#link
-    if (link?.writable === true) {
-      this.flush()
+    if (link?.writable === true && this.#waiting.length === 0) {
+      this.#writePending(pending, link)
       return
     }
-    const { backlog, limits, hasPolicies } = this.#host
-    this.#setPending(pending)
-    const isOverTotal = backlog.isOverTotal
-    if (pending.size <= limits.maxBacklogBytes && !isOverTotal) return
-    if (hasPolicies) this.#relieve(pending, isOverTotal ? 'total' : 'limit')
-    const left = this.#pending?.size ?? 0
-    if (left > limits.maxBacklogBytes || (isOverTotal && left === pending.size)) this.overflow()
+    this.#hasWaited = true
+    this.#wait(pending)
+    const { backlog, limits } = this.#host
+    if (backlog.isOverTotal) this.#shed(0)
+    else if (this.#waitingBytes > limits.maxBacklogBytes) this.#shed(limits.maxBacklogBytes * TARGET)
+    else return
+    if (backlog.isOverTotal || this.#waitingBytes > limits.maxBacklogBytes) this.overflow()
   }
 
-  #relieve(pending: Batch, occasion: Occasion): void {
-    const { batch, dropped } = this.#host.backlog.relieve(pending, this.#policy, occasion)
-    this.#setPending(batch)
-    if (dropped === 0) return
-    this.#dropped += dropped
-    this.#owner.dropped(dropped)
+  #wait(batch: Batch): void {
+    this.#host.backlog.hold(batch)
+    this.#waiting.push(batch)
+    this.#waitingBytes += batch.size
+    this.#pending = null
+    this.#minded()
   }
 
-  /**
-   * What newer messages may replace is written a little at a time: once it is in the socket's buffer nothing can replace it.
-   */
-  #writeInParts(pending: Batch, link: Link): void {
-    if (pending.length > 1) this.#relieve(pending, 'writing')
-    const left = this.#pending
-    if (left === null) return
-    if (left.size <= this.#host.earlyFlushBytes) {
-      this.#writePending(left, link)
-      return
+  /** The room follows what waits, so that the bound is exact; what must go beyond it is looked at frame by frame. */
+  #minded(): void {
+    const { writeBytes, limits } = this.#host
+    this.#room = Math.min(writeBytes, Math.max(0, limits.maxBacklogBytes - this.#waitingBytes))
+  }
+
+  #mayReplace(): boolean {
+    if (this.#policy === 'latest') return true
+    return [...this.#waiting, this.#pending].some((batch) => batch?.hasLatest === true)
+  }
+
+  /** Applies the policies to all that waits, and tells the client of a gap where it is. */
+  #shed(targetBytes: number): void {
+    const batches = this.#pending === null ? this.#waiting : [...this.#waiting, this.#pending]
+    const frames = batches.flatMap((batch) => batch.frames())
+    const { kept, dropped, before } = shed(frames, this.#policy, targetBytes)
+    if (kept.length === frames.length) return
+    this.#forget()
+    const notice = dropped === 0 ? null : this.#noticeOf(dropped, kept[before - 1] ?? null)
+    for (const [index, frame] of kept.entries()) {
+      if (notice !== null && index === before) this.#keep(notice)
+      // One that the new notice has taken in.
+      if (frame.publication !== null || !this.#isReplaced(frame)) this.#keep(frame)
     }
-    const { first, rest } = split(left, this.#host.turn.root(this.format), this.#host.earlyFlushBytes)
-    this.#setPending(rest)
-    this.#write(first, link)
-    if (rest !== null && link.writable) this.#host.turn.add(this)
+    if (notice !== null && before === kept.length) this.#keep(notice)
+    if (this.#pending !== null) this.#host.turn.add(this)
+    if (dropped > 0) this.#owner.dropped(dropped)
   }
 
-  #tellDropped(link: Link): void {
-    const bytes = this.format.control({ dropped: { count: this.#dropped } })
-    this.#dropped = 0
-    if (bytes !== null) this.#writeAlone(bytes, link)
+  /** What tells the client of a gap; takes in the notice of an older gap that ends where this one begins. */
+  #noticeOf(dropped: number, previous: Frame | null): Frame | null {
+    const count = dropped + (previous !== null && previous === this.#notice.frame ? this.#notice.count : 0)
+    const bytes = this.format.control({ dropped: { count } })
+    if (bytes === null) return null
+    this.#notice = { frame: new Frame(bytes), count, replaced: count > dropped ? previous : null }
+    return this.#notice.frame
   }
 
-  /** Backlogs that a hub should mind are those past the early flush; others end with the turn, or are small. */
-  #setPending(batch: Batch | null): void {
-    this.#pending = batch
-    const counted = batch !== null && batch.size > this.#host.earlyFlushBytes ? batch : null
-    if (counted === this.#counted) return
-    this.#host.backlog.changed(this.#counted, counted)
-    this.#counted = counted
+  #isReplaced(frame: Frame): boolean {
+    return frame === this.#notice.replaced
+  }
+
+  #keep(frame: Frame): void {
+    this.#pending = (this.#pending ?? this.#host.turn.root(this.format)).append(frame)
+    if (this.#pending.size > this.#host.writeBytes) this.#wait(this.#pending)
+  }
+
+  #forget(): void {
+    for (const batch of this.#waiting) this.#host.backlog.letGo(batch)
+    this.#waiting = []
+    this.#waitingBytes = 0
+    this.#pending = null
+    this.#minded()
+  }
+
+  #writeOldest(link: Link): void {
+    const batch = this.#waiting.shift()
+    if (batch === undefined) return
+    this.#waitingBytes -= batch.size
+    this.#host.backlog.letGo(batch)
+    this.#minded()
+    this.#write(batch, link)
   }
 
   #writePending(batch: Batch, link: Link): void {
-    if (this.#counted !== null) this.#setPending(null)
     this.#pending = null
     this.#write(batch, link)
   }

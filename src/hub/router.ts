@@ -28,8 +28,6 @@ type Params = Record<string, string | string[]>
 
 /** Finds the consumer of a URL. The first registered that matches wins. */
 export class Router {
-  /** Whether any consumer has a policy for slow readers other than `close`. */
-  hasPolicies = false
   readonly #routes: { route: Route; match: MatchFunction<Params> }[] = []
 
   /** @throws {MisuseError} `invalid-option` for a pattern that cannot be parsed or is taken */
@@ -43,6 +41,7 @@ export class Router {
         `There is a consumer at ${quote(path)} already: give each path one consumer.`,
       )
     }
+    assertConsumer(path, consumer)
     const handlers = new Map<string, Handler>()
     for (const [type, handler] of Object.entries(consumer.handlers ?? {})) {
       if (typeof handler !== 'function') {
@@ -54,7 +53,6 @@ export class Router {
       handlers.set(type, handler.bind(consumer.handlers) as Handler)
     }
     assertSlowPolicy(`The consumer at ${quote(path)}`, consumer.slow)
-    if (consumer.slow !== undefined && consumer.slow !== 'close') this.hasPolicies = true
     this.#routes.push({ route: { path, consumer, handlers }, match: compile(path) })
   }
 
@@ -65,6 +63,19 @@ export class Router {
       if (found !== false) return { route, params: joined(found.params) }
     }
     return null
+  }
+}
+
+const HOOKS = ['connect', 'receive', 'authorize', 'disconnect'] as const
+
+/** Other properties are the consumer's own: it may be an object with a state. */
+function assertConsumer(path: string, consumer: AnyConsumer): void {
+  if (typeof consumer !== 'object' || consumer === null) {
+    throw new MisuseError('invalid-option', `The consumer at ${quote(path)} must be an object with hooks.`)
+  }
+  for (const hook of HOOKS) {
+    if (consumer[hook] === undefined || typeof consumer[hook] === 'function') continue
+    throw new MisuseError('invalid-option', `${hook} of the consumer at ${quote(path)} must be a function.`)
   }
 }
 

@@ -16,19 +16,26 @@ export class Turn {
   #pending: Pending[] = []
   #written: Batch[] = []
   #isScheduled = false
+  readonly #grown: Batch[] = []
+  readonly #onFailure: (error: unknown) => void
+
+  /** @param onFailure hears of a flush that throws: the others of the turn go on */
+  constructor(onFailure: (error: unknown) => void = rethrow) {
+    this.#onFailure = onFailure
+  }
 
   /** The empty batch of this turn and format. All connections that have nothing pending start from it, so that they share. */
   root(format: WireFormat): Batch {
     let root = this.#roots.get(format)
     if (root === undefined) {
-      root = Batch.root(format)
+      root = Batch.root(format, this.#grown)
       this.#roots.set(format, root)
       this.#schedule()
     }
     return root
   }
 
-  /** `pending.flush()` runs at the end of the turn. Add it once a turn. */
+  /** `pending.flush()` runs at the end of the turn. To be added twice does no harm. */
   add(pending: Pending): void {
     this.#pending.push(pending)
     this.#schedule()
@@ -48,15 +55,26 @@ export class Turn {
 
   // A field, so that `setImmediate` gets the same function every turn.
   readonly #end = (): void => {
+    this.#isScheduled = false
     const pending = this.#pending
     this.#pending = []
-    for (let i = 0; i < pending.length; i++) pending[i]?.flush()
-    const written = this.#written
-    this.#written = []
-    for (let i = 0; i < written.length; i++) written[i]?.release()
+    for (let i = 0; i < pending.length; i++) this.#flush(pending[i] as Pending)
+    for (const batch of this.#written) batch.release()
+    this.#written.length = 0
+    for (const batch of this.#grown) batch.forgetChildren()
+    this.#grown.length = 0
     this.#roots.clear()
-    this.#isScheduled = false
-    // What the flushes themselves caused (a closing connection's last words) goes out in a turn of its own.
-    if (this.#pending.length > 0) this.#schedule()
   }
+
+  #flush(pending: Pending): void {
+    try {
+      pending.flush()
+    } catch (error) {
+      this.#onFailure(error)
+    }
+  }
+}
+
+function rethrow(error: unknown): never {
+  throw error
 }
