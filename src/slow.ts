@@ -23,7 +23,7 @@ export function assertSlowPolicy(whose: string, slow: unknown): void {
 }
 
 /** The policy for a frame; `fallback` is for messages whose group has none. Control objects tell the client what happened to it: they stay. */
-export function policyOf({ publication }: Frame, fallback: SlowPolicy): SlowPolicy {
+function policyOf({ publication }: Frame, fallback: SlowPolicy): SlowPolicy {
   return publication === null ? 'close' : (publication.slow ?? fallback)
 }
 

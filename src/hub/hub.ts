@@ -148,9 +148,7 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
     return 'closed'
   }
 
-  close(
-    options: { readonly deadlineMs?: number; readonly pending?: Promise<unknown> } = {},
-  ): Promise<void> {
+  close(options: { readonly deadlineMs?: number; readonly pending?: Promise<unknown> } = {}): Promise<void> {
     const { deadlineMs = DEFAULT_DEADLINE_MS, pending = Promise.resolve() } = options
     if (!isLimit(deadlineMs)) return Promise.reject(invalidLimit('deadlineMs', deadlineMs))
     this.#closing ??= this.#close(deadlineMs, pending)

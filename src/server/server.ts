@@ -14,6 +14,7 @@ import { VERSION } from '../version.ts'
 import { isLoopback } from './config/loopback.ts'
 import type { Config } from './config/schema.ts'
 import { loadPlayground, type PlaygroundAsset } from './playground/assets.ts'
+import { Traffic } from './traffic.ts'
 
 /** A server that accepts connections. */
 export interface RunningServer {
@@ -21,8 +22,10 @@ export interface RunningServer {
   readonly url: string
   readonly hub: Hub<AnyMessages, NodeServer>
   /**
-   * Stops: accepts nobody new, tells every client to come back, waits for their backlog at most `drainMs`, and resolves when
-   * the last socket is closed. A second call returns the same promise.
+   * Stops: accepts nobody new, tells every client to come back, waits at most `drainMs` for their backlog and for requests that
+   * are under way, and resolves when the last socket is closed. A second call returns the same promise.
+   *
+   * Rejects when the hub could not close its layer; the server is closed all the same.
    */
   close(): Promise<void>
 }
@@ -41,24 +44,29 @@ export async function startServer(
   const allowedHosts = hostsOf(config)
   const groups = config.groups.map(({ match, slow }) => ({ match, slow }))
   const hub = createHub({ groups, allowedOrigins, allowedHosts, limits, onError })
-  hub.consumer(config.path, groupsConsumer({ rules: config.groups }))
-  const isApi = apiListener(
-    createApi(hub, {
-      version: VERSION,
-      onError,
-      apiKeys: config.apiKeys,
-      allowedOrigins,
-      allowedHosts,
-      maxBodyBytes: config.maxBodyBytes,
-      eventsPath: config.path,
-    }),
-  )
-  const pages = config.playground ? await loadPlayground({ eventsPath: config.path }) : new Map()
-  const server = createServer(handshakeLimits(limits.handshakeTimeoutMs), (request, response) => {
-    if (!isApi(request, response)) servePage(pages, request, response)
-  })
-  hub.attach(server)
   try {
+    hub.consumer(
+      config.path,
+      groupsConsumer({ rules: config.groups.map(({ match, join, send }) => ({ match, join, send })) }),
+    )
+    const isApi = apiListener(
+      createApi(hub, {
+        version: VERSION,
+        onError,
+        apiKeys: config.apiKeys,
+        allowedOrigins,
+        allowedHosts,
+        maxBodyBytes: config.maxBodyBytes,
+        eventsPath: config.path,
+      }),
+    )
+    const pages = config.playground ? await loadPlayground({ eventsPath: config.path }) : new Map()
+    const server = createServer(handshakeLimits(limits.handshakeTimeoutMs), (request, response) => {
+      if (!traffic.begin(request, response)) return
+      if (!isApi(request, response)) servePage(pages, request, response)
+    })
+    const traffic = new Traffic(server)
+    hub.attach(server)
     const url = await listen(server, config)
     log?.info({ url, node: hub.nodeId }, 'listening')
     let closing: Promise<void> | null = null
@@ -66,12 +74,13 @@ export async function startServer(
       url,
       hub,
       close() {
-        closing ??= close(server, hub, config.drainMs)
+        closing ??= close(server, hub, traffic, config.drainMs)
         return closing
       },
     }
   } catch (error) {
-    await hub.close({ deadlineMs: 1 })
+    // What the caller needs to hear is why the server did not start.
+    await hub.close({ deadlineMs: 1 }).catch((failure) => onError(failure, { where: 'close' }))
     throw error
   }
 }
@@ -132,10 +141,27 @@ async function listen(server: Server, { host, port }: Config): Promise<string> {
   return `http://${name}:${actual}`
 }
 
-async function close(server: Server, hub: RunningServer['hub'], drainMs: number): Promise<void> {
+async function close(
+  server: Server,
+  hub: RunningServer['hub'],
+  traffic: Traffic,
+  drainMs: number,
+): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  await hub.close({ deadlineMs: drainMs })
-  // What is left are keep-alive connections without a request, and requests that outlived the deadline.
-  server.closeAllConnections()
-  await closed
+  let timer: NodeJS.Timeout | undefined
+  const deadline = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, drainMs)
+  })
+  try {
+    // A hub wants at least a moment; the server may be told to wait for nobody.
+    await hub.close({ deadlineMs: Math.max(drainMs, 1), pending: traffic.idle() })
+    // Keep-alive connections without a request, and WebSockets that were refused and have not answered the close frame.
+    traffic.end()
+    // Requests that came while the hub was closing.
+    await Promise.race([traffic.idle(), deadline])
+  } finally {
+    clearTimeout(timer)
+    traffic.cut()
+    await closed
+  }
 }

@@ -29,7 +29,7 @@ export interface ConnectionRequest {
   /** The path alone, not decoded. */
   readonly path: string
   readonly query: URLSearchParams
-  /** The peer's address; a proxy's where one is in front. */
+  /** The client's address; a proxy's where one is in front. */
   readonly remoteAddress: string
   /** Whether the bytes come through TLS that this process ended. */
   readonly encrypted: boolean

@@ -61,7 +61,7 @@ export function randomRetryMs(spreadMs: number): number {
   return LEAST_RETRY_MS + Math.ceil(Math.random() * spreadMs)
 }
 
-/** A comment: keeps proxies and peers awake, invisible to `EventSource`. */
+/** A comment: keeps proxies and clients awake, invisible to `EventSource`. */
 const SSE_HEARTBEAT = Buffer.from(':\n\n')
 /** An empty line between two JSON lines, which readers of ndjson skip. */
 const NDJSON_HEARTBEAT = Buffer.from('\n')

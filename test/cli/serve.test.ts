@@ -1,6 +1,9 @@
 /** `groupcast serve` as its users meet it: in a process of its own, with real signals. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { afterEach, describe, expect, test } from 'vitest'
+import { fileURLToPath } from 'node:url'
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { openClient } from '../support/clients.ts'
 import { listen } from '../support/hub-server.ts'
 import { until, within } from '../support/until.ts'
@@ -9,6 +12,7 @@ import { endRuns, groupcast, start } from './groupcast.ts'
 afterEach(endRuns)
 
 const LISTENING = /^groupcast listening on (http:\/\/127\.0\.0\.1:\d+)\n$/
+const NPM_LISTENING = new RegExp(LISTENING.source, 'm')
 
 async function serve(...flags: string[]) {
   const run = start(['serve', '--port', '0', ...flags])
@@ -65,6 +69,44 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
     expect(stdout).toMatch(LISTENING)
   })
 })
+
+test('npm start ends with its SIGTERM: clients are told, and no server stays behind', async () => {
+  // The symptom was a server that lived on without a parent, on its port: npm signals the shell it runs scripts with, and Debian's
+  // keeps the program as a child of its own unless told to become it.
+  const npm = spawn('npm', ['start', '--ignore-scripts'], {
+    cwd: fileURLToPath(new URL('../..', import.meta.url)),
+    env: { ...process.env, GROUPCAST_PORT: '0' },
+    // A group of its own, so that nothing is left of a failed test.
+    detached: true,
+  })
+  onTestFinished(() => endGroup(npm))
+  let stdout = ''
+  npm.stdout.setEncoding('utf8').on('data', (text) => {
+    stdout += text
+  })
+  // Comes when no process has its ends of the pipes any more: not npm, not the shell, not the server.
+  const gone = once(npm, 'close')
+  await until('the server listens', () => NPM_LISTENING.test(stdout) || npm.exitCode !== null)
+  const url = NPM_LISTENING.exec(stdout)?.[1] ?? ''
+  const clients = [
+    await openClient('websocket', `${url}/events?group=a`),
+    await openClient('sse', `${url}/events?group=a`),
+  ]
+  npm.kill('SIGTERM')
+  for (const client of clients) {
+    expect(await within('the end', client.ended)).toMatchObject({ code: 1012 })
+  }
+  await within('npm and the server to end', gone)
+  await expect(fetch(url)).rejects.toThrow()
+})
+
+function endGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL')
+  } catch {
+    // Nothing is left.
+  }
+}
 
 test('a second signal ends it at once, with 1', async () => {
   const { url, process, outcome } = await serve('--drain-ms', '60000')

@@ -153,10 +153,11 @@ describe.each(TRANSPORTS)('subscribe --transport %s', (transport) => {
   })
 
   test('comes back after a lost connection and after a close that asks for it', async () => {
+    let first: Subscriber | undefined
     behaviours = [
       (subscriber) => {
         subscriber.send(FIRST)
-        setTimeout(() => subscriber.cut(), 50)
+        first = subscriber
       },
       (subscriber) => {
         subscriber.send(SECOND)
@@ -164,7 +165,10 @@ describe.each(TRANSPORTS)('subscribe --transport %s', (transport) => {
       },
       (subscriber) => subscriber.send(FIRST),
     ]
-    const { code, stdout, stderr } = await groupcast(args('--count', '3'))
+    const run = start(args('--count', '3'))
+    await run.until('stdout', /\n/)
+    first?.cut()
+    const { code, stdout, stderr } = await run.outcome
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${FIRST}\n${SECOND}\n${FIRST}\n` })
     expect(stderr).toMatch(/ was lost\. Trying again in 0\.\d s\.\n|again in 1\.0 s\.\n/)
     expect(stderr).toMatch(
@@ -190,13 +194,17 @@ describe.each(TRANSPORTS)('subscribe --transport %s', (transport) => {
   })
 
   test('--no-reconnect ends with 1 when the connection is lost, or cannot be made', async () => {
+    let first: Subscriber | undefined
     behaviours = [
       (subscriber) => {
         subscriber.send(FIRST)
-        setTimeout(() => subscriber.cut(), 50)
+        first = subscriber
       },
     ]
-    const lost = await groupcast(args('--no-reconnect'))
+    const run = start(args('--no-reconnect'))
+    await run.until('stdout', /\n/)
+    first?.cut()
+    const lost = await run.outcome
     expect(lost).toMatchObject({ code: 1, stdout: `${FIRST}\n` })
     expect(lost.stderr).toMatch(/\ngroupcast: the connection .*was lost\.\n$/)
     server.closeAllConnections()

@@ -95,6 +95,8 @@ describe('defaults', () => {
   test('every key has a meaning, what is allowed, and a variable of its own', () => {
     expect(new Set(SETTINGS.map(({ variable }) => variable)).size).toBe(SETTINGS.length)
     for (const { key, description } of SETTINGS) expect(description, key).not.toBe('')
+    // The symptom was a first start that failed: nothing but the refusal told how long a key must be.
+    expect(configurationMarkdown()).toMatch(/apiKeys.*at least 16 characters/)
   })
 })
 
@@ -232,6 +234,12 @@ describe('problems', () => {
       "a path that is the server's own",
       { flags: { path: '/api/x' } },
       'path (flag --path) is "/api/x": the server has other routes there; choose another path, such as "/events".',
+    ],
+    [
+      // The symptom was a page without its styles and scripts: the streams took the requests for them.
+      "a path that is the playground's",
+      { flags: { path: '/playground' } },
+      'path (flag --path) is "/playground": the server has other routes there; choose another path, such as "/events".',
     ],
     [
       'another back end',

@@ -309,9 +309,10 @@ describe('the head of a stream', () => {
   test('over HTTP/1.0 the stream is raw: no chunks, and its end is the connection’s', async () => {
     const { hub, url } = await startTestHub()
     const clients = []
-    for (const headers of [{}, { Connection: 'keep-alive' }]) {
+    // The last one's symptom was a head that announced chunks and a body without: node:http makes chunks for HTTP/1.0 when asked so.
+    for (const headers of [{}, { Connection: 'keep-alive' }, { TE: 'chunked' }]) {
       const client = await connectRaw(url)
-      client.write(requestHead('GET', '/events?group=a', headers, 'HTTP/1.0'))
+      client.write(requestHead('GET', '/events?group=a', { ...headers }, 'HTTP/1.0'))
       await until('it is open', () => client.text.includes('groupcast.open'))
       clients.push(client)
     }

@@ -127,7 +127,9 @@ export const configSchema = z.strictObject({
   apiKeys: z
     .array(apiKey)
     .default([])
-    .describe('Keys of which the HTTP API wants one (`Authorization: Bearer`). None: it is open.')
+    .describe(
+      'Keys of at least 16 characters, of which the HTTP API wants one (`Authorization: Bearer`). None: it is open.',
+    )
     .register(settingInfo, {
       allowed: 'a list of strings',
       flag: '--api-key <key>',

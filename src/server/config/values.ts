@@ -76,7 +76,7 @@ function exactOrigin(text: string): string | null {
 }
 
 const SEGMENTS = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]+)+$/
-const TAKEN = /^\/(?:api|health|ready|metrics)(?:\/|$)/
+const TAKEN = /^\/(?:api|health|ready|metrics|playground)(?:\/|$)/
 
 /** The path of the event streams. */
 export const eventsPath = z.string().refine((path) => SEGMENTS.test(path) && !TAKEN.test(path), {

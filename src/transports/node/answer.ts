@@ -21,7 +21,7 @@ export function refuseUpgrade(socket: Duplex, { status, headers, body }: HttpAns
   lines.push('Connection: close', `Content-Length: ${Buffer.byteLength(body)}`, '', body)
   // Without a listener, a reset would end the process.
   socket.on('error', () => {})
-  // `finish` comes when everything was handed to the kernel; a peer that never reads must not keep the socket.
+  // `finish` comes when everything was handed to the kernel; a client that never reads must not keep the socket.
   socket.once('finish', () => socket.destroy())
   socket.end(lines.join('\r\n'))
 }

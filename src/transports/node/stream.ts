@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import type { Batch } from '../../batch.ts'
 import { randomRetryMs, type StreamFormat, streamFormat } from '../../wire/http-stream.ts'
@@ -6,9 +7,17 @@ import type { Control } from '../../wire/wire-format.ts'
 import type { Denial, Gate, Link, LinkOwner, StreamPlan } from '../backend.ts'
 import { type NodeResponse, sendAnswer } from './answer.ts'
 
+/**
+ * How many streams may wait on one socket for the end of what was asked for before them. No client of ours pipelines; each that
+ * waits holds its request, and node:http reads on without bound while nothing is written.
+ */
+const MAX_WAITING = 16
+
 /** Lets clients of streamed responses in: SSE and ndjson, over HTTP/1.1, HTTP/1.0 and HTTP/2. */
 export class Streams {
   readonly #gate: Gate
+  /** How many requests wait behind others, by the socket they share. */
+  readonly #waiting = new WeakMap<Socket, number>()
 
   constructor(gate: Gate) {
     this.#gate = gate
@@ -17,8 +26,8 @@ export class Streams {
   async accept(plan: StreamPlan, request: IncomingMessage, response: NodeResponse): Promise<void> {
     // The body of a GET means nothing (RFC 9110, section 9.3.1), but unread it would hide that the client leaves.
     request.resume()
-    // A request pipelined behind another has no socket yet: it waits its turn, and costs nothing if the client leaves before.
-    if (response.socket === null) await new Promise((resolve) => response.once('socket', resolve))
+    // A request pipelined behind another has no socket yet.
+    if (response.socket === null) await this.#turn(request.socket, response)
     if (response.socket?.destroyed !== false) return
     const framing = request.httpVersion === '1.1' ? 'chunked' : 'raw'
     const format = streamFormat(plan.transport, plan.envelope, framing)
@@ -27,10 +36,28 @@ export class Streams {
     response.once('close', () => owner.closed(1006, ''))
     // A client that resets the connection is gone, no more: `close` follows.
     response.on('error', () => {})
+    // No chunks for HTTP/1.0 (RFC 9112, section 6.1). node:http makes them all the same for a client that says `TE: chunked`, around
+    // batches that have none.
+    if (framing === 'raw' && !('stream' in response)) response.useChunkedEncodingByDefault = false
     const denial = await decision
     if (response.destroyed || response.closed === true) return
     if (denial === null) this.#open(plan, request, response, format, owner)
     else this.#deny(plan, response, format, denial)
+  }
+
+  /**
+   * Waits until the response has the socket. Costs nothing when the client leaves before: `socket` never comes, and nobody else
+   * holds what waits for it. A client that asks for more than may wait is cut.
+   */
+  async #turn(socket: Socket, response: NodeResponse): Promise<void> {
+    const waiting = this.#waiting.get(socket) ?? 0
+    if (waiting >= MAX_WAITING) {
+      socket.destroy()
+      return
+    }
+    this.#waiting.set(socket, waiting + 1)
+    await new Promise((resolve) => response.once('socket', resolve))
+    this.#waiting.set(socket, (this.#waiting.get(socket) ?? 1) - 1)
   }
 
   #open(

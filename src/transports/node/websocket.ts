@@ -54,7 +54,17 @@ export class WebSockets {
     const { decision, owner } = this.#gate.admit(plan, plan.envelope ? websocketEnvelope : websocketPlain)
     const leave = () => owner.closed(1006, '')
     socket.once('close', leave)
+    // Until ws reads, nobody does, and a socket that is not read does not say that its client has left. What the client sends
+    // early stays in the socket, for ws: only an empty one is read, which is how the end comes out.
+    const look = () => {
+      if (socket.readableLength === 0) socket.read()
+    }
+    const leftEarly = () => socket.destroy()
+    socket.on('readable', look)
+    socket.once('end', leftEarly)
     const denial = await decision
+    socket.off('readable', look)
+    socket.off('end', leftEarly)
     // `close` is on its way, and tells the owner.
     if (socket.destroyed) return
     this.#server.handleUpgrade(request, socket, head, (client) => {
