@@ -2,6 +2,7 @@
 /** The command line: parses, dispatches, and turns the outcome into an exit code (0 done, 1 failed, 2 wrong usage). */
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../version.ts'
+import { addBench } from './bench.ts'
 import { addCheckConfig } from './check-config.ts'
 import { EXIT, Failure } from './failure.ts'
 import { oneLine, say } from './output.ts'
@@ -22,6 +23,7 @@ function createProgram(): Command {
   addServe(program)
   addPublish(program)
   addSubscribe(program)
+  addBench(program)
   addCheckConfig(program)
   return program
 }

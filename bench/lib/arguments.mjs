@@ -1,0 +1,79 @@
+// @ts-check
+/** The command line of the benchmark. */
+import { parseArgs } from 'node:util'
+
+const USAGE = `npm run bench                      all scenarios, quick (under three minutes)
+npm run bench -- <scenario>… [options]
+
+  --subject a,b       only these subjects, by name
+  --subscribers n     clients (1000)
+  --size n            bytes of a message (128)
+  --repeats n         interleaved repeats (15; quick: 5)
+  --duration ms       time of each measurement (250; quick: 80)
+  --smoke             a second each with few clients: whether it works, not how fast
+  --out folder        where the results go (bench/results)
+  --list              scenarios and subjects, and what is missing here
+`
+
+/**
+ * @param {readonly string[]} argv @param {readonly string[]} scenarios
+ * @returns {{ wanted: readonly string[], isList: boolean, isHelp: boolean, out: string | null, options: import('../types.d.ts').Options }}
+ */
+export function parse(argv, scenarios) {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      subject: { type: 'string' },
+      subscribers: { type: 'string' },
+      size: { type: 'string' },
+      repeats: { type: 'string' },
+      duration: { type: 'string' },
+      smoke: { type: 'boolean' },
+      out: { type: 'string' },
+      list: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  })
+  const unknown = positionals.find((name) => !scenarios.includes(name))
+  if (unknown !== undefined) throw new UsageError(`There is no scenario ${unknown}: ${scenarios.join(', ')}.`)
+  const pace = values.smoke === true ? 'smoke' : positionals.length === 0 ? 'quick' : 'full'
+  const defaults = DEFAULTS[pace]
+  return {
+    wanted: positionals.length === 0 ? scenarios : positionals,
+    isList: values.list === true,
+    isHelp: values.help === true,
+    out: values.out ?? null,
+    options: {
+      pace,
+      subscribers: whole('subscribers', values.subscribers, defaults.subscribers),
+      size: whole('size', values.size, 128),
+      repeats: whole('repeats', values.repeats, defaults.repeats),
+      durationMs: whole('duration', values.duration, defaults.durationMs),
+      subjects: values.subject?.split(',') ?? null,
+    },
+  }
+}
+
+/** @type {Record<import('../types.d.ts').Options['pace'], { subscribers: number, repeats: number, durationMs: number }>} */
+const DEFAULTS = {
+  smoke: { subscribers: 20, repeats: 1, durationMs: 20 },
+  quick: { subscribers: 1000, repeats: 5, durationMs: 80 },
+  full: { subscribers: 1000, repeats: 15, durationMs: 250 },
+}
+
+export class UsageError extends Error {
+  /** @param {string} text */
+  constructor(text) {
+    super(`${text}\n\n${USAGE}`)
+  }
+}
+
+export { USAGE }
+
+/** @param {string} name @param {string | undefined} text @param {number} fallback */
+function whole(name, text, fallback) {
+  if (text === undefined) return fallback
+  if (!/^[1-9]\d*$/.test(text)) throw new UsageError(`--${name} takes a whole number from 1 up.`)
+  return Number(text)
+}

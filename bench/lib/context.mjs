@@ -1,0 +1,57 @@
+// @ts-check
+/** What a scenario works with: the options, progress, notes, and the subjects that can run here. */
+import { subjects as known } from '../subjects/index.mjs'
+
+/** Above this share of a core, the generator may have been what was measured. */
+const BUSY = 0.9
+
+/**
+ * @param {import('../types.d.ts').Options} options
+ * @param {import('../types.d.ts').Pinning} pinning
+ * @param {(text: string) => void} progress
+ */
+export function createContext(options, pinning, progress) {
+  /** @type {Set<string>} */
+  const notes = new Set()
+  let isFaulty = false
+  return {
+    notes,
+    get isFaulty() {
+      return isFaulty
+    },
+    /** @type {import('../types.d.ts').Context} */
+    context: {
+      options,
+      pinning,
+      progress,
+      note: (text) => void notes.add(text),
+      fault(text) {
+        isFaulty = true
+        notes.add(text)
+      },
+      async choose(names) {
+        const wanted = names.filter((name) => options.subjects === null || options.subjects.includes(name))
+        const chosen = known.filter(({ name }) => wanted.includes(name))
+        return chosen.filter((subject) => {
+          if (subject.mostPerTurn !== undefined && options.pace !== 'full' && options.subjects === null) {
+            notes.add(`${subject.name} was skipped: too slow for a quick pass.`)
+            return false
+          }
+          const missing = subject.missing()
+          if (missing !== null) notes.add(`${subject.name} was skipped: ${missing}.`)
+          return missing === null
+        })
+      },
+    },
+  }
+}
+
+/** Remarks about rows in which the generator had no time to spare. @param {readonly import('../types.d.ts').Row[]} rows */
+export function generatorNotes(rows) {
+  const busy = rows.filter(({ more }) => (more?.generatorBusy ?? 0) > BUSY)
+  if (busy.length === 0) return []
+  const names = busy.map((row) => `${row.case} ${row.subject}`)
+  return [
+    `The load generator was the bottleneck (over ${BUSY * 100} % of its core) in: ${names.join('; ')}. Rates there are the generator's; CPU time per delivery is the server's all the same.`,
+  ]
+}

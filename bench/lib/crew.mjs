@@ -1,0 +1,249 @@
+// @ts-check
+/** A running subject with its clients, and the closed rounds that measure CPU time per delivery. */
+import { connectFleet } from './clients.mjs'
+import { loadGenerator } from './dist.mjs'
+
+/** @typedef {import('../types.d.ts').Subject} Subject */
+/** @typedef {import('../types.d.ts').Context} Context */
+
+const PATIENCE_MS = 20_000
+/** Bytes that one round may bring to a connection: more would measure full socket buffers. */
+const ROUND_BYTES = 128 * 1024
+/** Until a round has as many turns as fit, which doubles from one. */
+const WARM_UP_ROUNDS = 8
+/** The server's time for a round, about. */
+const ROUND_CPU_MS = 50
+
+/**
+ * @typedef {object} CrewSettings
+ * @property {import('../types.d.ts').SubjectSettings['transport']} transport
+ * @property {number} [groups]
+ * @property {number} [groupsEach]
+ * @property {number} [subscribers]
+ * @property {number} [slow]
+ * @property {number} [size]
+ * @property {Readonly<Record<string, unknown>>} [extra]
+ */
+
+export class Crew {
+  /** @type {Subject} */ subject
+  /** @type {import('../types.d.ts').RunningSubject} */ running
+  /** @type {import('../../src/load/index.ts').Fleet} */ fleet
+  /** @type {Context} */ #context
+  /** @type {number} */ #subscribers
+  /** @type {number} */ #size
+  /** @type {number} Deliveries of one message. */ #reach
+  #next = 0
+  /** Turns of a round, by what is sent. @type {Map<string, number>} */
+  #turns = new Map()
+  #isFaulty = false
+
+  /**
+   * @param {Context} context
+   * @param {Subject} subject
+   * @param {import('../types.d.ts').RunningSubject} running
+   * @param {import('../../src/load/index.ts').Fleet} fleet
+   * @param {Required<Pick<CrewSettings, 'subscribers' | 'size' | 'groups' | 'groupsEach'>>} settings
+   */
+  constructor(context, subject, running, fleet, { subscribers, size, groups, groupsEach }) {
+    this.#context = context
+    this.subject = subject
+    this.running = running
+    this.fleet = fleet
+    this.#subscribers = subscribers
+    this.#size = size
+    this.#reach = (subscribers * groupsEach) / groups
+  }
+
+  /**
+   * Starts a subject and connects its clients.
+   *
+   * @param {Context} context
+   * @param {Subject} subject
+   * @param {CrewSettings} settings
+   */
+  static async start(context, subject, settings) {
+    const { options } = context
+    const { transport, groups = 1, groupsEach = 1, slow = 0, extra = {} } = settings
+    const { subscribers = options.subscribers, size = options.size } = settings
+    context.progress(`${subject.name}: connecting ${subscribers} clients (${transport})`)
+    const running = await subject.start({ transport, groups, size, prefix: context.pinning.subject, extra })
+    try {
+      const { fleet } = await connectFleet(context, running, {
+        transport,
+        groups,
+        groupsEach,
+        slow,
+        clients: subscribers,
+      })
+      return new Crew(context, subject, running, fleet, { subscribers, size, groups, groupsEach })
+    } catch (error) {
+      await running.stop()
+      throw new Error(`${subject.name}: ${error instanceof Error ? error.message : error}`)
+    }
+  }
+
+  /**
+   * Sends rounds of bursts, each when all clients have the last, for at least the time. Resolves with the server's CPU time per
+   * delivery in microseconds.
+   *
+   * @param {{ perTurn: number, overHttp?: boolean }} burst
+   * @param {number} [durationMs]
+   */
+  async measure({ perTurn, overHttp = false }, durationMs = this.#context.options.durationMs) {
+    // Where clients sleep, each write to one pays for waking their process: more often after a slower server.
+    await this.fleet.stayAwake()
+    try {
+      return await this.#measure({ perTurn, overHttp }, durationMs)
+    } finally {
+      await this.fleet.sleep()
+    }
+  }
+
+  /** @param {{ perTurn: number, overHttp: boolean }} burst @param {number} durationMs */
+  async #measure({ perTurn, overHttp }, durationMs) {
+    const turns = await this.#warmUp(perTurn, overHttp)
+    await this.fleet.startBusy()
+    const first = this.#next
+    const before = await this.running.usage()
+    const startMs = performance.now()
+    do await this.#round(turns, perTurn, overHttp)
+    while (performance.now() - startMs < durationMs)
+    const tookMs = performance.now() - startMs
+    const after = await this.running.usage()
+    await this.fleet.progress()
+    const deliveries = (this.#next - first) * this.#reach
+    return {
+      cpuUs: (after.cpuUs - before.cpuUs) / deliveries,
+      deliveriesPerSecond: (deliveries / tookMs) * 1000,
+      serverBusy: (after.cpuUs - before.cpuUs) / 1000 / tookMs,
+      generatorBusy: this.fleet.busy,
+    }
+  }
+
+  /**
+   * Lets the compiler see the code, and finds out how many turns a round may have: the first time at length, then with one round, since
+   * another process has had the core.
+   *
+   * @param {number} perTurn @param {boolean} overHttp
+   */
+  async #warmUp(perTurn, overHttp) {
+    const key = `${perTurn} ${overHttp}`
+    const known = this.#turns.get(key)
+    if (known !== undefined) {
+      await this.#round(known, perTurn, overHttp)
+      return known
+    }
+    const fitting = (ROUND_BYTES * this.#subscribers) / (this.#size * perTurn * this.#reach)
+    let turns = 1
+    for (let i = 0; i < WARM_UP_ROUNDS; i++) {
+      const before = await this.running.usage()
+      await this.#round(turns, perTurn, overHttp)
+      const after = await this.running.usage()
+      // By CPU time: on a busy machine a short round takes long, and short rounds would measure the runner's messages.
+      const wanted = (turns * ROUND_CPU_MS * 1000) / Math.max(1, after.cpuUs - before.cpuUs)
+      turns = Math.max(1, Math.round(Math.min(turns * 2, wanted, fitting)))
+    }
+    this.#turns.set(key, turns)
+    return turns
+  }
+
+  /** @param {number} turns @param {number} perTurn @param {boolean} overHttp */
+  async #round(turns, perTurn, overHttp) {
+    await this.running.burst({ turns, perTurn, first: this.#next, overHttp })
+    this.#next += turns * perTurn
+    if (await this.fleet.caughtUp(this.#next, PATIENCE_MS)) return
+    await this.check()
+    throw new Error(`${this.subject.name}: messages were lost, see the notes.`)
+  }
+
+  /** Whether every client got every message once and in order; what is wrong becomes a note. */
+  async check() {
+    const { lost, doubled, outOfOrder, damaged, ended } = await this.fleet.report(this.#next)
+    const faults = Object.entries({ lost, doubled, outOfOrder, damaged, ended }).filter(
+      ([, count]) => count > 0,
+    )
+    if (faults.length > 0 && !this.#isFaulty) {
+      this.#isFaulty = true
+      const text = `${this.subject.name}: ${faults.map(([what, count]) => `${count} ${what}`).join(', ')}`
+      // What others lose is worth knowing, and no fault of the run.
+      if (this.subject.kind === 'peer') this.#context.note(text)
+      else this.#context.fault(text)
+    }
+    return !this.#isFaulty
+  }
+
+  /**
+   * Publishes at a fixed rate, whatever the server does, and times each delivery from when its message was meant to be sent.
+   *
+   * @param {{ rate: number, durationMs: number, overHttp?: boolean }} load
+   */
+  async openLoop({ rate, durationMs, overHttp = false }) {
+    const { microsecondHistogram, monotonicMs, runSchedule } = await loadGenerator()
+    const first = this.#next
+    const end = first + Math.floor((rate * durationMs) / 1000)
+    this.#next = end
+    const schedule = { startMs: monotonicMs() + 50, first, end, intervalMs: 1000 / rate, batch: 1 }
+    await this.fleet.startClock(schedule, this.#size)
+    const before = await this.running.usage()
+    /** @type {Promise<void>[]} */
+    const bursts = []
+    const send = (/** @type {number} */ n) =>
+      void bursts.push(this.running.burst({ turns: 1, perTurn: 1, first: n, overHttp }))
+    await runSchedule(schedule, send, microsecondHistogram())
+    await Promise.all(bursts)
+    await this.fleet.caughtUp(end, PATIENCE_MS)
+    const after = await this.running.usage()
+    const { latency, timeToLast, slowEnded } = await this.fleet.report(end)
+    return {
+      ...latency,
+      lastP50: timeToLast.p50,
+      lastP99: timeToLast.p99,
+      serverBusy: (after.cpuUs - before.cpuUs) / 1000 / durationMs,
+      generatorBusy: this.fleet.busy,
+      rssGrowthMiB: (after.rssBytes - before.rssBytes) / 2 ** 20,
+      slowEnded,
+    }
+  }
+
+  /**
+   * This crew in a comparison.
+   *
+   * @param {string} label stands after the subject's name
+   * @param {{ perTurn: number, overHttp?: boolean }} burst
+   */
+  contender(label, burst) {
+    const { name, kind } = this.subject
+    return { label: `${name} ${label}`, kind, measure: () => this.measure(burst) }
+  }
+
+  async stop() {
+    await this.fleet.leave().catch(() => {})
+    await this.running.stop()
+  }
+}
+
+/**
+ * Starts a crew for each subject, hands them to `work`, and stops them, whatever happens. A subject that fails is named and left out.
+ *
+ * @template T
+ * @param {Context} context
+ * @param {readonly Subject[]} subjects
+ * @param {CrewSettings} settings
+ * @param {(crews: Crew[]) => Promise<T>} work
+ */
+export async function withCrews(context, subjects, settings, work) {
+  /** @type {Crew[]} */
+  const crews = []
+  try {
+    for (const subject of subjects) {
+      if (!subject.transports.includes(settings.transport)) continue
+      crews.push(await Crew.start(context, subject, settings))
+    }
+    const result = await work(crews)
+    for (const crew of crews) await crew.check()
+    return result
+  } finally {
+    await Promise.all(crews.map((crew) => crew.stop()))
+  }
+}

@@ -1,0 +1,117 @@
+// @ts-check
+/** A subject that is somebody else's program: started, watched in `/proc`, published to over HTTP. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { loadGenerator } from './dist.mjs'
+import { poster } from './poster.mjs'
+
+const PATIENCE_MS = 10_000
+
+/** A port that is free now, for programs that cannot choose one. @returns {Promise<number>} */
+export async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/**
+ * @param {object} program
+ * @param {readonly string[]} program.command
+ * @param {number} program.port
+ * @param {string} program.publishTo path and query to post to
+ * @param {boolean} program.isBulk whether one request takes several messages, a line each
+ * @param {import('../types.d.ts').SubjectSettings} settings
+ * @returns {Promise<import('../types.d.ts').RunningSubject>}
+ */
+export async function startProgram({ command, port, publishTo, isBulk }, { prefix, size }) {
+  const { numberedMessage } = await loadGenerator()
+  const [name = '', ...args] = [...prefix, ...command]
+  // A group of its own, so that helpers of the program end with it.
+  const child = spawn(name, args, { stdio: 'ignore', detached: true })
+  const url = `http://127.0.0.1:${port}`
+  await accepting(port, child)
+  const publisher = await poster(url, publishTo)
+  return {
+    url,
+    path: '/events',
+    async burst({ turns, perTurn, first }) {
+      for (let turn = 0; turn < turns; turn++) {
+        const start = first + turn * perTurn
+        const texts = Array.from({ length: perTurn }, (_, i) => numberedMessage(start + i, size))
+        await publisher.post(isBulk ? [texts.join('\n')] : texts)
+      }
+    },
+    usage: async () => usageOf(child.pid ?? 0),
+    async stop() {
+      publisher.close()
+      if (child.exitCode !== null || child.pid === undefined) return
+      const exited = once(child, 'exit')
+      process.kill(-child.pid, 'SIGKILL')
+      await exited
+    },
+  }
+}
+
+/** @param {number} port @param {import('node:child_process').ChildProcess} child */
+async function accepting(port, child) {
+  const untilMs = performance.now() + PATIENCE_MS
+  while (performance.now() < untilMs && child.exitCode === null) {
+    const socket = connect(port, '127.0.0.1')
+    const isOpen = await new Promise((resolve) => {
+      socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
+    })
+    socket.destroy()
+    if (isOpen) return
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  throw new Error('the program did not begin to listen')
+}
+
+/** Of a process and all below it. @param {number} root */
+function usageOf(root) {
+  const parents = new Map()
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    // After the name, which may hold anything: state, parent.
+    const parent = read(`/proc/${name}/stat`).split(') ').at(-1)?.split(' ')[1]
+    parents.set(Number(name), Number(parent))
+  }
+  const isBelow = (/** @type {number} */ pid) => {
+    for (let at = pid; at > 1; at = parents.get(at) ?? 0) if (at === root) return true
+    return false
+  }
+  let cpuUs = 0
+  let rssBytes = 0
+  for (const pid of [...parents.keys()].filter(isBelow)) {
+    for (const task of list(`/proc/${pid}/task`)) {
+      // Nanoseconds on a core: `stat` counts in hundredths of a second.
+      cpuUs += Number(read(`/proc/${pid}/task/${task}/schedstat`).split(' ')[0]) / 1000
+    }
+    rssBytes += Number(/VmRSS:\s*(\d+)/.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) * 1024
+  }
+  return { cpuUs, rssBytes }
+}
+
+/** @param {string} path */
+function read(path) {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    // The process has ended meanwhile.
+    return ''
+  }
+}
+
+/** @param {string} path */
+function list(path) {
+  try {
+    return readdirSync(path)
+  } catch {
+    return []
+  }
+}

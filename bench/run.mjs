@@ -1,0 +1,97 @@
+// @ts-check
+/** The benchmark: `npm run bench`. See `docs/benchmarks.md`. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parse, USAGE, UsageError } from './lib/arguments.mjs'
+import { createContext, generatorNotes } from './lib/context.mjs'
+import { machine, pinning } from './lib/machine.mjs'
+import { progressLine } from './lib/progress.mjs'
+import { reportHtml } from './lib/report.mjs'
+import { resultText } from './lib/table.mjs'
+import { scenarios } from './scenarios/index.mjs'
+import { subjects } from './subjects/index.mjs'
+
+const RESULTS = fileURLToPath(new URL('results', import.meta.url))
+
+const names = scenarios.map(({ name }) => name)
+try {
+  const { wanted, options, isList, isHelp, out } = parse(process.argv.slice(2), names)
+  if (isHelp) console.log(USAGE)
+  else if (isList) list()
+  else process.exitCode = await runAll(wanted, options, out)
+} catch (error) {
+  console.error(error instanceof UsageError ? error.message : error)
+  process.exitCode = error instanceof UsageError || isParseError(error) ? 2 : 1
+}
+
+/** @param {unknown} error */
+function isParseError(error) {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS')
+}
+
+function list() {
+  for (const { name, title } of scenarios) console.log(`${name.padEnd(16)}${title}`)
+  console.log()
+  for (const subject of subjects) {
+    const missing = subject.missing()
+    console.log(
+      `${subject.name.padEnd(16)}${subject.title} (${subject.kind})${missing === null ? '' : `: missing, ${missing}`}`,
+    )
+  }
+}
+
+/**
+ * @param {readonly string[]} wanted @param {import('./types.d.ts').Options} options @param {string | null} out
+ * @returns {Promise<number>} exit code
+ */
+async function runAll(wanted, options, out) {
+  const startMs = performance.now()
+  const results = []
+  const pins = pinning()
+  for (const scenario of scenarios.filter(({ name }) => wanted.includes(name))) {
+    const result = await runOne(scenario, options, pins, startMs)
+    results.push(result)
+    console.log(resultText(result))
+  }
+  const tookMs = Math.round(performance.now() - startMs)
+  const at = new Date().toISOString()
+  const run = { at, tookMs, machine: machine(), pinning: pins.text, options, results }
+  const files = write(run, out ?? RESULTS)
+  console.log([`\n${pins.text}; ${(tookMs / 1000).toFixed(0)} s`, ...files].join('\n'))
+  return results.some(({ isFaulty }) => isFaulty) ? 1 : 0
+}
+
+/** @param {import('./types.d.ts').Run} run @param {string} folder @returns {string[]} the files */
+function write(run, folder) {
+  mkdirSync(folder, { recursive: true })
+  const json = join(folder, `${run.at.replaceAll(/[:.]/g, '-')}.json`)
+  const html = join(folder, 'report.html')
+  writeFileSync(json, `${JSON.stringify(run, null, 2)}\n`)
+  writeFileSync(html, reportHtml(run))
+  return [json, html]
+}
+
+/**
+ * @param {import('./types.d.ts').Scenario} scenario
+ * @param {import('./types.d.ts').Options} options
+ * @param {import('./types.d.ts').Pinning} pins
+ * @param {number} startMs
+ * @returns {Promise<import('./types.d.ts').Result>}
+ */
+async function runOne({ name, title, run }, options, pins, startMs) {
+  const line = progressLine(startMs)
+  const state = createContext(options, pins, (text) => line.show(`${name}: ${text}`))
+  try {
+    const { settings, rows, targets } = await run(state.context)
+    const notes = [...state.notes, ...generatorNotes(rows)]
+    return { scenario: name, title, settings, rows, targets, notes, isFaulty: state.isFaulty }
+  } catch (error) {
+    // One scenario that fails must not cost the results of the others.
+    const text = `failed: ${error instanceof Error ? error.message : error}`
+    const notes = [...state.notes, text]
+    return { scenario: name, title, settings: {}, rows: [], targets: [], notes, isFaulty: true }
+  } finally {
+    line.clear()
+  }
+}

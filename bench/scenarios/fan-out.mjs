@@ -1,0 +1,83 @@
+// @ts-check
+/** One group, all subscribers in it: what a delivery costs at 1, 10 and 100 messages a turn, on WebSocket and on SSE. */
+import { withCrews } from '../lib/crew.mjs'
+import { interleaved } from '../lib/interleave.mjs'
+import { target } from '../lib/statistics.mjs'
+
+const SUBJECTS = [
+  'hub',
+  'c-loop',
+  'socket-write',
+  'ws-send',
+  'uws',
+  'node-sse',
+  'socket.io',
+  'better-sse',
+  'nchan',
+  'channels',
+]
+
+// Through the HTTP API as applications that publish in bulk do, and in the process as handlers do.
+const CASES = [
+  { perTurn: 1, overHttp: false },
+  { perTurn: 10, overHttp: false },
+  { perTurn: 100, overHttp: true },
+]
+
+/** @type {import('../types.d.ts').Scenario} */
+export const scenario = {
+  name: 'fan-out',
+  title: 'Fan-out: one group, server CPU time per delivery',
+  async run(context) {
+    const subjects = await context.choose(SUBJECTS)
+    return withCrews(context, subjects, { transport: 'websocket' }, (webSockets) =>
+      withCrews(context, subjects, { transport: 'sse' }, (streams) => measure(context, webSockets, streams)),
+    )
+  },
+}
+
+/**
+ * @param {import('../types.d.ts').Context} context
+ * @param {import('../lib/crew.mjs').Crew[]} webSockets
+ * @param {import('../lib/crew.mjs').Crew[]} streams
+ */
+async function measure(context, webSockets, streams) {
+  const rows = []
+  const targets = []
+  for (const burst of CASES) {
+    const name = `${burst.perTurn} a turn`
+    const isFit = (/** @type {import('../lib/crew.mjs').Crew} */ { subject }) =>
+      burst.perTurn <= (subject.mostPerTurn ?? 1000)
+    const contenders = [
+      ...webSockets.filter(isFit).map((crew) => crew.contender('websocket', burst)),
+      ...streams.filter(isFit).map((crew) => crew.contender('sse', burst)),
+    ]
+    const measured = await interleaved(context, name, contenders)
+    const shown = ['deliveriesPerSecond', 'serverBusy', 'generatorBusy']
+    rows.push(...measured.rows(name, 'cpuUs', 'µs/delivery', shown))
+    targets.push(...targetsOf(name, burst.perTurn, measured))
+  }
+  const { subscribers, size } = context.options
+  return { settings: { subscribers, size, groups: 1 }, rows, targets }
+}
+
+/** @param {string} name @param {number} perTurn @param {import('../lib/interleave.mjs').Measured} measured */
+function targetsOf(name, perTurn, measured) {
+  /** @type {[of: string, against: string, limit: number][]} */
+  const wanted = [
+    ['hub websocket', 'c-loop websocket', perTurn === 100 ? 1.6 : 1.5],
+    ['hub sse', 'hub websocket', 1.15],
+  ]
+  if (perTurn === 1) wanted.push(['hub websocket', 'ws-send websocket', 0.85])
+  return wanted
+    .filter(([of, against]) => measured.has(of) && measured.has(against))
+    .map(([of, against, limit]) =>
+      target({
+        case: name,
+        text: `${of} ≤ ${limit} × ${against}`,
+        of: measured.values(of, 'cpuUs'),
+        against: measured.values(against, 'cpuUs'),
+        limit,
+      }),
+    )
+}

@@ -1,0 +1,63 @@
+// @ts-check
+/** Resident memory of a connection on which nothing happens. Each repeat has a process of its own: memory given back is not counted twice. */
+import { connectFleet, withSubjects } from '../lib/clients.mjs'
+import { Measured } from '../lib/interleave.mjs'
+import { median, plainTarget } from '../lib/statistics.mjs'
+
+const PAIRS = /** @type {const} */ ([
+  ['websocket', 'ws-send'],
+  ['sse', 'node-sse'],
+])
+const EXTRA_KB = 2
+const CLIENTS = { smoke: 20, quick: 2000, full: 5000 }
+
+/** @type {import('../types.d.ts').Scenario} */
+export const scenario = {
+  name: 'idle-memory',
+  title: 'Idle connections: resident memory of the server for each',
+  async run(context) {
+    const rows = []
+    const targets = []
+    const { pace, subscribers } = context.options
+    const clients = Math.max(subscribers, CLIENTS[pace])
+    const repeats = Math.min(3, Math.ceil(context.options.repeats / 3))
+    for (const [transport, bare] of PAIRS) {
+      const measured = new Measured()
+      const subjects = await context.choose(['hub', bare])
+      for (let repeat = 1; repeat <= repeats; repeat++) {
+        for (const subject of subjects) {
+          context.progress(`${transport}: ${subject.name} (${repeat} of ${repeats})`)
+          const figures = await memory(context, subject, transport, clients)
+          measured.add({ label: subject.name, kind: subject.kind, measure: async () => figures }, figures)
+        }
+      }
+      rows.push(...measured.rows(transport, 'kilobytes', 'KB/connection'))
+      if (!measured.has('hub') || !measured.has(bare)) continue
+      const value = median(measured.values('hub', 'kilobytes')) - median(measured.values(bare, 'kilobytes'))
+      const text = `hub − ${bare} ≤ ${EXTRA_KB} KB`
+      targets.push(plainTarget({ case: transport, text, value, limit: EXTRA_KB }))
+    }
+    return { settings: { clients }, rows, targets }
+  },
+}
+
+/**
+ * @param {import('../types.d.ts').Context} context
+ * @param {import('../types.d.ts').Subject} subject
+ * @param {'websocket' | 'sse'} transport
+ * @param {number} clients
+ */
+async function memory(context, subject, transport, clients) {
+  return withSubjects(context, [subject], transport, async ([running]) => {
+    if (running === undefined) throw new Error(`${subject.name} did not start.`)
+    const { server } = running
+    // Code and tables that the first connections bring are not theirs.
+    const first = await connectFleet(context, server, { transport, clients: Math.min(200, clients) })
+    const before = await server.usage({ collect: true })
+    const { fleet } = await connectFleet(context, server, { transport, clients })
+    const after = await server.usage({ collect: true })
+    await fleet.leave()
+    await first.fleet.leave()
+    return { kilobytes: (after.rssBytes - before.rssBytes) / 1024 / clients }
+  })
+}

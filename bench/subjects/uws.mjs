@@ -1,0 +1,14 @@
+// @ts-check
+import { startNodeSubject } from '../lib/node-subject.mjs'
+import { missingPeer } from '../lib/peers.mjs'
+
+/** See `servers/uws.mjs`. @type {import('../types.d.ts').Subject} */
+export const subject = {
+  name: 'uws',
+  title: 'uWebSockets.js app.publish',
+  kind: 'control',
+  transports: ['websocket'],
+  hasGroups: true,
+  missing: () => missingPeer('@trufflesuite/uws-js-unofficial'),
+  start: (settings) => startNodeSubject('uws.mjs', settings),
+}

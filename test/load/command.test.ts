@@ -1,0 +1,72 @@
+/** `groupcast bench` as users run it: a process of its own, with its clients in others. */
+import { pino } from 'pino'
+import { afterEach, expect, onTestFinished, test } from 'vitest'
+import { loadConfig } from '../../src/server/config/load.ts'
+import { startServer } from '../../src/server/server.ts'
+import { endRuns, groupcast } from '../cli/groupcast.ts'
+
+afterEach(endRuns)
+
+async function startHub(flags: Record<string, unknown> = {}): Promise<string> {
+  const loaded = loadConfig({ flags: { port: '0', ...flags }, env: {}, cwd: '/' })
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
+  const running = await startServer(loaded.config, { log: pino({ level: 'silent' }) })
+  onTestFinished(() => running.close())
+  return running.url
+}
+
+const SHORT = ['--clients', '30', '--duration', '0.5', '--rate', '60']
+
+test('prints a table, shows progress, and ends well', async () => {
+  const { code, stdout, stderr } = await groupcast([
+    'bench',
+    await startHub(),
+    ...SHORT,
+    '--transport',
+    'mixed',
+  ])
+  expect(stdout).toMatch(/^connected +30 of 30$/m)
+  expect(stdout).toMatch(/^deliveries +900 of 900$/m)
+  expect(stdout).toMatch(/^lost +0$/m)
+  expect(stdout).toMatch(/to the last subscriber( +[\d.]+){5}$/m)
+  expect(stderr).toMatch(/publishing: 30 of 30 clients/)
+  expect(code).toBe(0)
+})
+
+test('prints JSON, with clients in two processes', async () => {
+  const more = ['--json', '--processes', '2', '--groups', 'a,b,c', '--each', '2', '--batch', '10']
+  const { code, stdout } = await groupcast(['bench', await startHub(), ...SHORT, ...more])
+  expect(JSON.parse(stdout)).toMatchObject({
+    connected: 30,
+    published: 30,
+    received: 600,
+    lost: 0,
+    doubled: 0,
+    outOfOrder: 0,
+  })
+  expect(code).toBe(0)
+})
+
+test('fails with the reason when messages or clients are refused', async () => {
+  const url = await startHub({ apiKeys: ['a-key-that-is-long-enough-for-anybody'] })
+  const refused = await groupcast(['bench', url, '--clients', '2', '--duration', '0.1', '--rate', '10'])
+  expect(refused.stderr).toMatch(/messages? w\w+ refused.*status 401/)
+  expect(refused.code).toBe(1)
+  const nobody = await groupcast(['bench', url, ...SHORT, '--path', '/elsewhere'])
+  expect(nobody.stderr).toMatch(/30 clients did not connect \(30 × refused: status 404\)/)
+  expect(nobody.stdout).toBe('')
+  expect(nobody.code).toBe(1)
+}, 60_000)
+
+test.each([
+  [['--clients', '0'], /whole number from 1 up/],
+  [['--rate', 'x'], /number above 0/],
+  [['--size', '10'], /--size must be at least/],
+  [['--each', '2'], /--each must be at most/],
+  [['--groups', 'a,,b'], /./],
+  [['--transport', 'carrier-pigeon'], /websocket, sse, mixed/],
+])('wrong usage: %j', async (args, text) => {
+  const { code, stderr } = await groupcast(['bench', 'http://127.0.0.1:1', ...args])
+  expect(stderr).toMatch(text)
+  expect(code).toBe(2)
+})
