@@ -20,6 +20,8 @@ export interface Limits {
   readonly heartbeatMs: number | false
   /** A WebSocket that answers a heartbeat with nothing for this long is dead. */
   readonly deadAfterMs: number
+  /** A congested client that takes not a byte for this long is dead: it cannot be asked. */
+  readonly maxStallMs: number
   /** Longest time from a request to the end of the consumer's `connect`. */
   readonly handshakeTimeoutMs: number
   /** How long a closed client may take to go before it is cut. */
@@ -37,6 +39,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   maxJsonDepth: 64,
   heartbeatMs: 25_000,
   deadAfterMs: 10_000,
+  maxStallMs: 120_000,
   handshakeTimeoutMs: 10_000,
   closeTimeoutMs: 10_000,
   retrySpreadMs: 5_000,

@@ -91,7 +91,7 @@ export class HubCore implements ConnectionHost, GateHost {
     )
     this.groups = new Groups(layer, this.started, (group) => groupRules.slowOf(group))
     this.backlog = new Backlog(limits.maxTotalBacklogBytes)
-    this.#heartbeats = new Heartbeats(limits.heartbeatMs, limits.deadAfterMs, clock)
+    this.#heartbeats = new Heartbeats(limits, clock)
   }
 
   get isDraining(): boolean {

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import type { Limits } from '../options.ts'
 import type { Link } from '../transports/backend.ts'
 
 /** A connection as the heartbeats see it. */
@@ -8,9 +9,14 @@ export interface Beating {
   isAlive: boolean
   /** Nothing is read from it, so what it answers is not heard. */
   readonly isPaused: boolean
-  /** It answered nothing for `deadAfterMs`. */
+  /** While it is congested: what waits in its link, and since when as much. */
+  stall: { readonly bytes: number; readonly since: number } | null
+  /** It answered nothing for `deadAfterMs`, or took nothing for `maxStallMs`. */
   died(): void
 }
+
+/** The limits that heartbeats keep. */
+export type HeartbeatLimits = Pick<Limits, 'heartbeatMs' | 'deadAfterMs' | 'maxStallMs'>
 
 /** Heartbeats are spread over this many slots, so that a hundred thousand connections are not pinged in one turn. */
 const SLOTS = 25
@@ -19,16 +25,17 @@ const SLOTS = 25
 export class Heartbeats {
   readonly #slots: Set<Beating>[] = Array.from({ length: SLOTS }, () => new Set<Beating>())
   readonly #slotOf = new Map<Beating, Set<Beating>>()
-  readonly #deadAfterMs: number
+  readonly #limits: HeartbeatLimits
   readonly #clock: Clock
   readonly #stop: () => void
   /** Who was asked and when, oldest first. */
   readonly #asked = new Map<Beating, number>()
   #next = 0
 
-  /** @param heartbeatMs `false`: no heartbeats, no timer */
-  constructor(heartbeatMs: number | false, deadAfterMs: number, clock: Clock) {
-    this.#deadAfterMs = deadAfterMs
+  /** @param limits `heartbeatMs: false`: no heartbeats, no timer */
+  constructor(limits: HeartbeatLimits, clock: Clock) {
+    const { heartbeatMs } = limits
+    this.#limits = limits
     this.#clock = clock
     this.#stop = heartbeatMs === false ? () => {} : clock.every(heartbeatMs / SLOTS, () => this.#tick())
   }
@@ -64,7 +71,11 @@ export class Heartbeats {
     for (const connection of slot) {
       const { link } = connection
       if (link === null) continue
-      // A congested link is not asked: its client may be alive and slow, and its backlog is bounded.
+      if (!link.writable) {
+        this.#mindStall(connection, link, now)
+        continue
+      }
+      connection.stall = null
       if (!link.heartbeat() || !link.answersHeartbeats) continue
       // Silent since it was asked before: the older question counts. It is still open where heartbeats come faster than deaths.
       if (!connection.isAlive && this.#asked.has(connection)) continue
@@ -75,8 +86,15 @@ export class Heartbeats {
     }
   }
 
+  /** A congested client is not asked. It may be alive and slow: then it takes a little now and then. */
+  #mindStall(connection: Beating, link: Link, now: number): void {
+    const bytes = link.bufferedBytes
+    if (connection.stall?.bytes !== bytes) connection.stall = { bytes, since: now }
+    else if (now - connection.stall.since >= this.#limits.maxStallMs) connection.died()
+  }
+
   #bury(): void {
-    const due = this.#clock.now() - this.#deadAfterMs
+    const due = this.#clock.now() - this.#limits.deadAfterMs
     for (const [connection, at] of this.#asked) {
       if (at > due) return
       this.#asked.delete(connection)

@@ -47,6 +47,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   #decide: ((denial: Denial | null) => void) | null = null
   #closeInfo: DisconnectInfo | null = null
   isPaused = false
+  stall: { readonly bytes: number; readonly since: number } | null = null
   #handlerBacklogBytes = 0
   #abort: AbortController | null = null
   #state: Record<string, unknown> | null = null

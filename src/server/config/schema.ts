@@ -77,6 +77,7 @@ const limitsShape = {
     .describe('Time between heartbeats; `false` turns them off.')
     .register(settingInfo, { allowed: `${wholeText(1)}, or false` }),
   deadAfterMs: limit('deadAfterMs', 'A WebSocket that does not answer a heartbeat for this long is dead.'),
+  maxStallMs: limit('maxStallMs', 'A congested client that takes not a byte for this long is dead.'),
   handshakeTimeoutMs: limit('handshakeTimeoutMs', 'Longest time from a request to its acceptance.'),
   closeTimeoutMs: limit('closeTimeoutMs', 'How long a closed client may take to go before it is cut.'),
   retrySpreadMs: limit(
