@@ -29,7 +29,8 @@ const CLOSED = 3
 
 /**
  * One live client. Consumers see it as a {@link Connection}; the back end as a {@link LinkOwner}; groups append frames to its outbox.
- * It owns all its state, and nothing of it lives in a shared closure.
+ * It owns all its state, and nothing of it lives in a shared closure. One file, although long: the life of a connection is one state
+ * machine, and its steps are not to be understood apart.
  */
 export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwner {
   readonly localId: string
