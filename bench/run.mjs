@@ -14,6 +14,9 @@ import { subjects } from './subjects/index.mjs'
 
 const RESULTS = fileURLToPath(new URL('results', import.meta.url))
 
+// What was started ends with this process, however it ends.
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
+
 const names = scenarios.map(({ name }) => name)
 try {
   const { wanted, options, isList, isHelp, out } = parse(process.argv.slice(2), names)

@@ -30,6 +30,8 @@ export interface Usage {
   /** User and system time of the subject's processes. */
   readonly cpuUs: number
   readonly rssBytes: number
+  /** Of JavaScript, where the subject has any: objects that are alive after a collection. */
+  readonly heapBytes?: number
 }
 
 /** A running subject. */
@@ -55,6 +57,8 @@ export interface Subject {
   readonly transports: readonly (Transport | 'mixed')[]
   /** Whether it has more than one group. */
   readonly hasGroups: boolean
+  /** Says that it has taken a message before it has delivered it: the next turn must wait for the clients, or turns would run together. */
+  readonly answersEarly?: boolean
   /** So slow that a quick pass leaves it out, and a burst of this many messages a turn is the longest worth waiting for. */
   readonly mostPerTurn?: number
   /** `null` when it can run here, else what is missing. */

@@ -134,6 +134,7 @@ export class Crew {
       await this.#round(known, perTurn, overHttp)
       return known
     }
+    const most = this.subject.answersEarly === true ? 1 : Number.POSITIVE_INFINITY
     const fitting = (ROUND_BYTES * this.#subscribers) / (this.#size * perTurn * this.#reach)
     let turns = 1
     for (let i = 0; i < WARM_UP_ROUNDS; i++) {
@@ -142,7 +143,7 @@ export class Crew {
       const after = await this.running.usage()
       // By CPU time: on a busy machine a short round takes long, and short rounds would measure the runner's messages.
       const wanted = (turns * ROUND_CPU_MS * 1000) / Math.max(1, after.cpuUs - before.cpuUs)
-      turns = Math.max(1, Math.round(Math.min(turns * 2, wanted, fitting)))
+      turns = Math.max(1, Math.round(Math.min(turns * 2, wanted, fitting, most)))
     }
     this.#turns.set(key, turns)
     return turns
@@ -157,9 +158,14 @@ export class Crew {
     throw new Error(`${this.subject.name}: messages were lost, see the notes.`)
   }
 
+  /** What the clients have got of all that was sent so far. */
+  report() {
+    return this.fleet.report(this.#next)
+  }
+
   /** Whether every client got every message once and in order; what is wrong becomes a note. */
   async check() {
-    const { lost, doubled, outOfOrder, damaged, ended } = await this.fleet.report(this.#next)
+    const { lost, doubled, outOfOrder, damaged, ended } = await this.report()
     const faults = Object.entries({ lost, doubled, outOfOrder, damaged, ended }).filter(
       ([, count]) => count > 0,
     )
@@ -194,7 +200,7 @@ export class Crew {
     await Promise.all(bursts)
     await this.fleet.caughtUp(end, PATIENCE_MS)
     const after = await this.running.usage()
-    const { latency, timeToLast, slowEnded } = await this.fleet.report(end)
+    const { latency, timeToLast } = await this.fleet.report(end)
     return {
       ...latency,
       lastP50: timeToLast.p50,
@@ -202,7 +208,6 @@ export class Crew {
       serverBusy: (after.cpuUs - before.cpuUs) / 1000 / durationMs,
       generatorBusy: this.fleet.busy,
       rssGrowthMiB: (after.rssBytes - before.rssBytes) / 2 ** 20,
-      slowEnded,
     }
   }
 

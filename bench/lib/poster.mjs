@@ -7,17 +7,21 @@ import { loadGenerator } from './dist.mjs'
 export async function poster(url, target) {
   const { ResponseReader } = await loadGenerator()
   const { hostname, port, host } = new URL(url)
-  let waiting = 0
-  let refused = 0
-  let settle = () => {}
+  /** Posts that wait for their answers, oldest first: answers come in the order of the requests. @type {{ left: number, settle(why: string | null): void }[]} */
+  const waiting = []
+  const fail = (/** @type {string} */ why) => {
+    for (const { settle } of waiting.splice(0)) settle(why)
+  }
   const reader = new ResponseReader(({ status }) => {
-    if (status >= 300) refused++
-    if (--waiting === 0) settle()
+    const [first] = waiting
+    if (status >= 300) fail(`a request to publish was refused with ${status}`)
+    else if (first !== undefined && --first.left === 0) waiting.shift()?.settle(null)
   })
   const open = () => {
     const opened = connect({ host: hostname, port: Number(port), noDelay: true })
     opened.on('data', (bytes) => reader.read(bytes))
     opened.on('error', () => {})
+    opened.on('close', () => fail('the publishing connection was closed'))
     return opened
   }
   let socket = open()
@@ -25,17 +29,17 @@ export async function poster(url, target) {
     async post(bodies) {
       // Servers close connections that were idle for long.
       if (socket.destroyed || socket.readableEnded) socket = open()
-      const done = new Promise((resolve) => {
-        settle = () => resolve(undefined)
+      const done = new Promise((resolve, reject) => {
+        const settle = (/** @type {string | null} */ why) =>
+          why === null ? resolve(undefined) : reject(new Error(why))
+        waiting.push({ left: bodies.length, settle })
       })
-      waiting += bodies.length
       const requests = bodies.map(
         (body) =>
           `POST ${target} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
       )
       socket.write(requests.join(''))
       await done
-      if (refused > 0) throw new Error(`${refused} requests to publish were refused`)
     },
     close: () => void socket.destroy(),
   }

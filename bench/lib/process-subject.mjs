@@ -9,6 +9,13 @@ import { poster } from './poster.mjs'
 
 const PATIENCE_MS = 10_000
 
+/** Programs that would outlive this process. @type {Set<number>} */
+const running = new Set()
+
+process.on('exit', () => {
+  for (const pid of running) process.kill(-pid, 'SIGKILL')
+})
+
 /** A port that is free now, for programs that cannot choose one. @returns {Promise<number>} */
 export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1')
@@ -33,6 +40,9 @@ export async function startProgram({ command, port, publishTo, isBulk }, { prefi
   const [name = '', ...args] = [...prefix, ...command]
   // A group of its own, so that helpers of the program end with it.
   const child = spawn(name, args, { stdio: 'ignore', detached: true })
+  const { pid = 0 } = child
+  running.add(pid)
+  child.once('exit', () => running.delete(pid))
   const url = `http://127.0.0.1:${port}`
   await accepting(port, child)
   const publisher = await poster(url, publishTo)
@@ -46,12 +56,12 @@ export async function startProgram({ command, port, publishTo, isBulk }, { prefi
         await publisher.post(isBulk ? [texts.join('\n')] : texts)
       }
     },
-    usage: async () => usageOf(child.pid ?? 0),
+    usage: async () => usageOf(pid),
     async stop() {
       publisher.close()
-      if (child.exitCode !== null || child.pid === undefined) return
+      if (child.exitCode !== null || pid === 0) return
       const exited = once(child, 'exit')
-      process.kill(-child.pid, 'SIGKILL')
+      process.kill(-pid, 'SIGKILL')
       await exited
     },
   }

@@ -35,6 +35,7 @@ const NAMES = {
   cpuUsEach: 'µs CPU each',
   lastP50: 'last p50',
   lastP99: 'last p99',
+  heapKilobytes: 'JS heap KB',
   p999: 'p99.9',
   rssGrowthMiB: 'RSS growth MiB',
   slowEnded: 'slow closed',

@@ -31,7 +31,7 @@ export const scenario = {
           measured.add({ label: subject.name, kind: subject.kind, measure: async () => figures }, figures)
         }
       }
-      rows.push(...measured.rows(transport, 'kilobytes', 'KB/connection'))
+      rows.push(...measured.rows(transport, 'kilobytes', 'KB/connection', ['heapKilobytes']))
       if (!measured.has('hub') || !measured.has(bare)) continue
       const value = median(measured.values('hub', 'kilobytes')) - median(measured.values(bare, 'kilobytes'))
       const text = `hub − ${bare} ≤ ${EXTRA_KB} KB`
@@ -58,6 +58,10 @@ async function memory(context, subject, transport, clients) {
     const after = await server.usage({ collect: true })
     await fleet.leave()
     await first.fleet.leave()
-    return { kilobytes: (after.rssBytes - before.rssBytes) / 1024 / clients }
+    const heapGrowth = (after.heapBytes ?? 0) - (before.heapBytes ?? 0)
+    return {
+      kilobytes: (after.rssBytes - before.rssBytes) / 1024 / clients,
+      heapKilobytes: heapGrowth / 1024 / clients,
+    }
   })
 }

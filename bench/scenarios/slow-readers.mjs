@@ -12,6 +12,8 @@ const LOADS = {
 }
 const SLOW_SHARE = 0.01
 const LEAST_SLOW = 2
+/** Until a stopped client that reads on has come to the end of what the system holds for it. */
+const RESUME_MS = 1_000
 
 /** @type {import('../types.d.ts').Scenario} */
 export const scenario = {
@@ -88,8 +90,12 @@ async function run(context, hub, { subscribers, size, rate, durationMs }, slow, 
     await crew.openLoop({ rate, durationMs: 1_000 })
     if (isStopped) await crew.fleet.stopSlow()
     const figures = await crew.openLoop({ rate, durationMs })
+    // Who does not read does not hear that it was closed either.
+    await crew.fleet.resumeSlow()
+    await new Promise((resolve) => setTimeout(resolve, RESUME_MS))
+    const { slowEnded } = await crew.report()
     await crew.check()
-    return figures
+    return { ...figures, slowEnded }
   } finally {
     await crew.stop()
   }

@@ -39,7 +39,11 @@ export async function serve(start) {
     },
     async usage() {
       const { user, system } = process.cpuUsage()
-      return { cpuUs: user + system, rssBytes: process.memoryUsage.rss() }
+      return {
+        cpuUs: user + system,
+        rssBytes: process.memoryUsage.rss(),
+        heapBytes: process.memoryUsage().heapUsed,
+      }
     },
     async collect() {
       // Twice, with a pause: what the first collection lets go of is given back to the system by the second.

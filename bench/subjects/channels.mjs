@@ -19,6 +19,7 @@ export const subject = {
   kind: 'peer',
   transports: ['websocket'],
   hasGroups: false,
+  answersEarly: true,
   mostPerTurn: 10,
   missing: () =>
     python() === null ? 'no Django Channels (Debian: apt-get install python3-django-channels daphne)' : null,

@@ -46,6 +46,7 @@ export const subject = {
   kind: 'peer',
   transports: ['websocket', 'sse'],
   hasGroups: false,
+  answersEarly: true,
   missing() {
     if (spawnSync('nginx', ['-v']).status !== 0 || modulePath() === null)
       return 'no nginx with nchan (Debian: apt-get install libnginx-mod-nchan)'
