@@ -82,12 +82,12 @@ test('says why clients are refused, and publishes nothing for nobody', async () 
 
 test('says why messages are refused', async () => {
   const url = await startHub({ apiKeys: ['a-key-that-is-long-enough-for-anybody'] })
-  const report = await runLoad(options(url))
-  // How many are sent in the time depends on how fast they are refused.
-  expect(report.refused).toBeGreaterThan(0)
+  // One message: the server closes the connection with its refusal, and what was pipelined behind it may hide the answer.
+  const report = await runLoad({ ...options(url), rate: 2, durationMs: 500 })
+  expect(report.refused).toBe(1)
   expect(report.failure).toMatch(/^status 401/)
   expect(report.lost).toBeGreaterThan(0)
-}, 10_000)
+})
 
 test('an aborted load reports what was published until then', async () => {
   const url = await startHub()
