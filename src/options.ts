@@ -10,7 +10,10 @@ export interface Limits {
   readonly maxGroupsPerConnection: number
   /** Most bytes waiting for one client; beyond it the slow-consumer policy applies. */
   readonly maxBacklogBytes: number
-  /** Most bytes waiting for all slow clients together; what several wait for counts once. */
+  /**
+   * Most bytes waiting for all slow clients together; what several wait for counts once, and the newest 64 KiB of each client do not.
+   * Who is sent something beyond it gives way, by its policy.
+   */
   readonly maxTotalBacklogBytes: number
   /** Most messages of one client waiting for its consumer; beyond it nothing more is read from it. */
   readonly maxPendingMessages: number

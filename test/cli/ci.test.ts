@@ -34,7 +34,7 @@ async function ci(npm: string): Promise<{ code: number; last: string | undefined
 }
 
 const TESTS = (text: string) =>
-  `case "$*" in test|*test:node24) echo '${text}' > test-results/report.json;; esac`
+  `case "$*" in test|*check:node24) echo '${text}' > test-results/report.json;; esac`
 
 // The symptom was a run without the line that its readers look for, or one that said `0 failed` and failed: `npm ci` ended the script, and
 // a static check, like a test command that broke outside the tests, was not counted.

@@ -21,7 +21,7 @@ const sending = (kind: ClientKind, message: object, reply?: number) =>
 
 describe.each(CLIENT_KINDS)('%s', (kind) => {
   test('connect, receive and disconnect get the connection, its parameters and its query', async () => {
-    const { hub, url, open } = await startTestHub()
+    const { hub, open } = await startTestHub()
     const seen: unknown[] = []
     hub.consumer('/chat/:room', {
       async connect(connection) {
@@ -39,8 +39,9 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     })
     const client = await open(kind, '/chat/a%20b?q=1')
     // The group's name comes from the client and is not valid: it is refused, not an application error.
-    expect(await within('the refusal', client.ended)).toBeDefined()
-    expect(url).toBeDefined()
+    const refusal = await within('the refusal', client.ended)
+    if (kind.startsWith('websocket')) expect(refusal.code).toBe(4520)
+    else expect([client.status, JSON.parse(client.body).code]).toEqual([400, 'invalid-name'])
 
     const other = await open(kind, '/chat/lobby?q=1')
     await until('the welcome has come', () => other.messages.length === 1)

@@ -1,6 +1,7 @@
 /**
  * Many clients in a process of their own: `crowd.mjs <url> <path> <clients of each transport> <messages>`. Tells its parent when all
- * are in, and what they got: numbers `n` of the messages, which must be 0, 1, 2, … on each client.
+ * are in, and what they got: numbers `n` of the messages, which must be 0, 1, 2, … on each client. One more message than are counted ends
+ * them: a connection is ordered, so whatever was doubled has come before it.
  */
 import { request } from 'node:http'
 import { WebSocket } from 'ws'
@@ -9,6 +10,8 @@ const [url, path, clientsText, messagesText] = process.argv.slice(2)
 const clients = Number(clientsText)
 const messages = Number(messagesText)
 
+/** Clients that have the last message. */
+let ended = 0
 const report = { complete: 0, lost: 0, doubled: 0, outOfOrder: 0 }
 const sockets = []
 
@@ -17,15 +20,14 @@ function counter() {
   let next = 0
   return (text) => {
     const { n } = JSON.parse(text)
-    if (n < next) report.doubled++
+    if (n === messages) {
+      if (next === messages) report.complete++
+      if (++ended === clients * 2) process.send(report)
+    } else if (n < next) report.doubled++
     else if (n > next) report.outOfOrder++
     else next++
-    if (next === messages && ++report.complete === clients * 2) finish()
   }
 }
-
-// A moment more, in which a double would show.
-const finish = () => setTimeout(() => process.send(report), 200)
 
 function openWebSocket() {
   return new Promise((resolve, reject) => {

@@ -64,7 +64,7 @@ const limitsShape = {
   maxBacklogBytes: limit('maxBacklogBytes', 'Most bytes waiting for one client; beyond it, it is too slow.'),
   maxTotalBacklogBytes: limit(
     'maxTotalBacklogBytes',
-    'Most bytes waiting for all slow clients together; what several wait for counts once.',
+    'Most bytes waiting for all slow clients together; what several wait for counts once, and the newest 64 KiB of each client do not.',
   ),
   maxPendingMessages: limit(
     'maxPendingMessages',
