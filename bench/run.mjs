@@ -15,7 +15,12 @@ import { subjects } from './subjects/index.mjs'
 const RESULTS = fileURLToPath(new URL('results', import.meta.url))
 
 // What was started ends with this process, however it ends.
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    console.error(`Ended by ${signal}.`)
+    process.exit(1)
+  })
+}
 
 const names = scenarios.map(({ name }) => name)
 try {

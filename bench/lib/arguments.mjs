@@ -8,7 +8,7 @@ npm run bench -- <scenario>… [options]
   --subject a,b       only these subjects, by name
   --subscribers n     clients (1000)
   --size n            bytes of a message (128)
-  --repeats n         interleaved repeats (15; quick: 5)
+  --repeats n         interleaved repeats (15; quick: 4)
   --duration ms       time of each measurement (250; quick: 80)
   --smoke             a second each with few clients: whether it works, not how fast
   --out folder        where the results go (bench/results)
@@ -58,7 +58,7 @@ export function parse(argv, scenarios) {
 /** @type {Record<import('../types.d.ts').Options['pace'], { subscribers: number, repeats: number, durationMs: number }>} */
 const DEFAULTS = {
   smoke: { subscribers: 20, repeats: 1, durationMs: 20 },
-  quick: { subscribers: 1000, repeats: 5, durationMs: 80 },
+  quick: { subscribers: 1000, repeats: 4, durationMs: 80 },
   full: { subscribers: 1000, repeats: 15, durationMs: 250 },
 }
 

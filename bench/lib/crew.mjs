@@ -11,6 +11,8 @@ const PATIENCE_MS = 20_000
 const ROUND_BYTES = 128 * 1024
 /** Until a round has as many turns as fit, which doubles from one. */
 const WARM_UP_ROUNDS = 8
+/** A turn of the slowest takes half a second. */
+const WARM_UP_CPU_MS = 400
 /** The server's time for a round, about. */
 const ROUND_CPU_MS = 50
 
@@ -137,10 +139,12 @@ export class Crew {
     const most = this.subject.answersEarly === true ? 1 : Number.POSITIVE_INFINITY
     const fitting = (ROUND_BYTES * this.#subscribers) / (this.#size * perTurn * this.#reach)
     let turns = 1
-    for (let i = 0; i < WARM_UP_ROUNDS; i++) {
+    let spentUs = 0
+    for (let i = 0; i < WARM_UP_ROUNDS && spentUs < WARM_UP_CPU_MS * 1000; i++) {
       const before = await this.running.usage()
       await this.#round(turns, perTurn, overHttp)
       const after = await this.running.usage()
+      spentUs += after.cpuUs - before.cpuUs
       // By CPU time: on a busy machine a short round takes long, and short rounds would measure the runner's messages.
       const wanted = (turns * ROUND_CPU_MS * 1000) / Math.max(1, after.cpuUs - before.cpuUs)
       turns = Math.max(1, Math.round(Math.min(turns * 2, wanted, fitting, most)))

@@ -7,7 +7,7 @@ const RATE = 50
 
 const TIMES = {
   smoke: { durationMs: 300, repeats: 1 },
-  quick: { durationMs: 1_500, repeats: 1 },
+  quick: { durationMs: 1_000, repeats: 1 },
   full: { durationMs: 5_000, repeats: 3 },
 }
 

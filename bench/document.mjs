@@ -1,0 +1,58 @@
+// @ts-check
+/** Puts a run into `docs/benchmarks.md`, with its charts in `docs/benchmarks`: `node bench/document.mjs bench/results/<run>.json`. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chartsOf } from './lib/chart.mjs'
+import { figure } from './lib/table.mjs'
+
+const PAGE = new URL('../docs/benchmarks.md', import.meta.url)
+const CHARTS = new URL('../docs/benchmarks/', import.meta.url)
+const BEGIN = '<!-- run: written by bench/document.mjs -->\n'
+const END = '<!-- end of run -->\n'
+
+const [file] = process.argv.slice(2)
+if (file === undefined) {
+  console.error('Give the JSON file of a run: node bench/document.mjs bench/results/<run>.json')
+  process.exit(2)
+}
+/** @type {import('./types.d.ts').Run} */
+const run = JSON.parse(readFileSync(file, 'utf8'))
+
+rmSync(CHARTS, { recursive: true, force: true })
+mkdirSync(CHARTS, { recursive: true })
+for (const { name, svg } of run.results.flatMap(chartsOf))
+  writeFileSync(new URL(`${name}.svg`, CHARTS), `${svg}\n`)
+
+const page = readFileSync(PAGE, 'utf8')
+const [before = '', rest = ''] = page.split(BEGIN)
+const [, after = ''] = rest.split(END)
+writeFileSync(PAGE, [before, BEGIN, section(), END, after].join(''))
+
+function section() {
+  return `\n${facts()}\n\n${targets()}\n\n${run.results.map(scenario).join('\n\n')}\n\n`
+}
+
+function facts() {
+  const { cpu, cores, kernel, node, commit, loadAverage } = run.machine
+  const { subscribers, size, repeats, durationMs } = run.options
+  return `${run.at.slice(0, 10)}, ${cpu}, ${cores} cores, ${kernel}, Node ${node}, commit ${commit}; ${run.pinning}; load average ${figure(Number(loadAverage))} when it
+ended. ${subscribers} subscribers, ${size}-byte messages, medians of ${repeats} interleaved measurements of ${durationMs} ms where a scenario has no others.`
+}
+
+function targets() {
+  const lines = run.results.flatMap((result) =>
+    result.targets.map(
+      ({ case: name, text, value, isMet }) =>
+        `| ${result.scenario} | ${name} | ${text} | ${figure(value)} | ${isMet ? 'met' : '**missed**'} |`,
+    ),
+  )
+  return ['| scenario | case | target | is | |', '| --- | --- | --- | ---: | --- |', ...lines].join('\n')
+}
+
+/** @param {import('./types.d.ts').Result} result */
+function scenario(result) {
+  const images = chartsOf(result).map(({ name }) => `![${result.title}: ${name}](benchmarks/${name}.svg)`)
+  const notes = result.notes
+    .filter((note) => !note.startsWith('The load generator was'))
+    .map((note) => `- ${note}`)
+  return [`### ${result.title}`, ...images, ...(notes.length === 0 ? [] : [notes.join('\n')])].join('\n\n')
+}
