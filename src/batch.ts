@@ -110,3 +110,27 @@ export class Batch {
     )
   }
 }
+
+/**
+ * Frames that follow each other for whole groups of connections. Appended at once: members that have the same batch pending, as
+ * they usually have, find what the first one's append made, however many frames it is.
+ */
+export class FrameRun {
+  readonly frames: readonly Frame[]
+  #last: Batch | null = null
+  #lastNext: Batch | null = null
+
+  constructor(frames: readonly Frame[]) {
+    this.frames = frames
+  }
+
+  /** The batch with these frames after those of `batch`. */
+  after(batch: Batch): Batch {
+    if (batch === this.#last) return this.#lastNext as Batch
+    let next = batch
+    for (const frame of this.frames) next = next.append(frame)
+    this.#last = batch
+    this.#lastNext = next
+    return next
+  }
+}

@@ -89,7 +89,7 @@ export class HubCore implements ConnectionHost, GateHost {
       },
       (error) => this.report(error, 'layer'),
     )
-    this.groups = new Groups(layer, this.started, (group) => groupRules.slowOf(group))
+    this.groups = new Groups(layer, this.started, this.turn, (group) => groupRules.slowOf(group))
     this.backlog = new Backlog(limits.maxTotalBacklogBytes)
     this.#heartbeats = new Heartbeats(limits, clock)
   }

@@ -1,3 +1,4 @@
+import { FrameRun } from '../batch.ts'
 import type { ChannelLayer } from '../layers/layer.ts'
 import type { Publication } from '../publication.ts'
 import type { SlowPolicy } from '../slow.ts'
@@ -5,7 +6,7 @@ import type { Transport, WireFormat } from '../wire/wire-format.ts'
 import type { GroupInfo } from './hub-api.ts'
 import type { LiveConnection } from './live-connection.ts'
 import type { Route } from './router.ts'
-import type { Turn } from './turn.ts'
+import type { Receivers, Turn } from './turn.ts'
 
 /** The members of a group that are alike: same consumer, same wire format. A message is decided and framed once for them all. */
 interface Bucket {
@@ -23,7 +24,7 @@ export interface Membership {
 }
 
 /** A named set of connections (and of workers' channels) on this node. */
-export class Group {
+export class Group implements Receivers {
   readonly name: string
   readonly buckets: Bucket[] = []
   /** Channels that are not connections of this node: each gets a copy of every message. */
@@ -35,10 +36,12 @@ export class Group {
 
   /** Its policy for slow readers; `null` leaves it to their consumers. */
   readonly slow: SlowPolicy | null
+  readonly #turn: Turn
 
-  constructor(name: string, slow: SlowPolicy | null) {
+  constructor(name: string, slow: SlowPolicy | null, turn: Turn) {
     this.name = name
     this.slow = slow
+    this.#turn = turn
   }
 
   get isEmpty(): boolean {
@@ -46,6 +49,8 @@ export class Group {
   }
 
   add(connection: LiveConnection): Membership {
+    // What was published before is not for it.
+    this.#turn.settle()
     const bucket = this.#bucket(connection.route, connection.format)
     bucket.members.push(connection)
     this.size++
@@ -53,6 +58,7 @@ export class Group {
   }
 
   remove({ bucket, index }: Membership): void {
+    this.#turn.settle()
     const last = bucket.members.pop()
     if (last !== undefined && index < bucket.members.length) {
       bucket.members[index] = last
@@ -63,25 +69,33 @@ export class Group {
   }
 
   /**
-   * The hot path. One decision and one frame per bucket, then for each member one `append`, which in the usual case finds the
-   * batch that the first member's append made (bench: fan-out). Nothing here may change `members`: a connection that must be
-   * closed says so to the turn and is closed after it.
+   * Sends a publication to all members.
    *
-   * @returns to how many connections the publication went
+   * @returns to how many connections it goes
    */
-  deliver(publication: Publication, turn: Turn): number {
+  deliver(publication: Publication): number {
+    this.#turn.deliver(this, publication)
+    // A handler is not kept waiting for the end of the turn: its own messages are to go out with it.
+    if (this.buckets.some(handlesMessages)) this.#turn.settle()
+    return this.size
+  }
+
+  /**
+   * The hot path. One decision and one frame for each publication and bucket, then for each member one `append`, which in the usual
+   * case finds the batch that the first member's append made (bench: fan-out). Nothing here may change `members`: a connection that
+   * must be closed says so to the turn and is closed after it.
+   */
+  append(publications: readonly Publication[]): void {
     const { buckets } = this
     for (let b = 0; b < buckets.length; b++) {
-      const { route, format, members } = buckets[b] as Bucket
-      if (route.handlers.size > 0 && route.handlers.has(publication.type)) {
-        for (let i = 0; i < members.length; i++) members[i]?.handleLater(publication)
-        continue
-      }
-      const frame = publication.frame(format)
-      const root = turn.root(format)
-      for (let i = 0; i < members.length; i++) members[i]?.outbox.append(frame, root)
+      const bucket = buckets[b] as Bucket
+      const { format, members } = bucket
+      const direct = handlesMessages(bucket) ? handOver(bucket, publications) : publications
+      if (direct.length === 0) continue
+      const run = new FrameRun(direct.map((publication) => publication.frame(format)))
+      const root = this.#turn.root(format)
+      for (let i = 0; i < members.length; i++) members[i]?.outbox.append(run, root)
     }
-    return this.size
   }
 
   info(): GroupInfo {
@@ -100,10 +114,24 @@ export class Group {
   }
 }
 
+function handlesMessages({ route }: Bucket): boolean {
+  return route.handlers.size > 0
+}
+
+/** Gives each member's handlers what they handle. @returns the others, which go out as they are */
+function handOver({ route, members }: Bucket, publications: readonly Publication[]): Publication[] {
+  return publications.filter((publication) => {
+    if (!route.handlers.has(publication.type)) return true
+    for (let i = 0; i < members.length; i++) members[i]?.handleLater(publication)
+    return false
+  })
+}
+
 /** The groups that have members on this node, kept in line with what the layer delivers here. */
 export class Groups {
   readonly #layer: ChannelLayer
   readonly #started: Promise<void>
+  readonly #turn: Turn
   readonly #slowOf: (group: string) => SlowPolicy | null
   readonly #groups = new Map<string, Group>()
 
@@ -111,9 +139,15 @@ export class Groups {
    * @param started resolves when the layer can be used
    * @param slowOf the policy of a group for slow readers
    */
-  constructor(layer: ChannelLayer, started: Promise<void>, slowOf: (group: string) => SlowPolicy | null) {
+  constructor(
+    layer: ChannelLayer,
+    started: Promise<void>,
+    turn: Turn,
+    slowOf: (group: string) => SlowPolicy | null,
+  ) {
     this.#layer = layer
     this.#started = started
+    this.#turn = turn
     this.#slowOf = slowOf
   }
 
@@ -129,7 +163,7 @@ export class Groups {
   open(name: string): Group {
     let group = this.#groups.get(name)
     if (group === undefined) {
-      group = new Group(name, this.#slowOf(name))
+      group = new Group(name, this.#slowOf(name), this.#turn)
       this.#groups.set(name, group)
     }
     return group

@@ -46,12 +46,12 @@ export class NodeSink implements LayerSink {
   }
 
   #deliver(name: string, { json, cursor }: LayerPublication): void {
-    const { groups, counters, turn } = this.#core
+    const { groups, counters } = this.#core
     counters.publications++
     const group = groups.get(name)
     if (group === undefined) return
     const publication = new Publication(name, json, cursor, group.slow)
-    counters.deliveries += group.deliver(publication, turn)
+    counters.deliveries += group.deliver(publication)
     if (group.channels.size > 0) this.#copyToChannels(group, publication)
   }
 

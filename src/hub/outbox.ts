@@ -1,4 +1,4 @@
-import type { Batch } from '../batch.ts'
+import { type Batch, FrameRun } from '../batch.ts'
 import { Frame } from '../frame.ts'
 import type { Limits } from '../options.ts'
 import { type SlowPolicy, shed } from '../slow.ts'
@@ -64,25 +64,26 @@ export class Outbox implements Pending {
   }
 
   /**
-   * Adds a frame, starting from `root` when nothing is pending. Runs once for every delivery: no allocation but the batch that the
-   * first member of a group makes, no closure, no call into the transport (bench: fan-out).
+   * Adds frames, starting from `root` when nothing is pending. Runs once for every member and run of publications of a group: no
+   * allocation but the batches that the first member makes, no closure, no call into the transport (bench: fan-out).
    */
-  append(frame: Frame, root: Batch): void {
-    let next: Batch
-    if (this.#pending === null) {
-      if (this.#isShut) return
-      next = root.append(frame)
-      this.#host.turn.add(this)
-    } else {
-      next = this.#pending.append(frame)
+  append(run: FrameRun, root: Batch): void {
+    const pending = this.#pending
+    if (pending === null && this.#isShut) return
+    const next = run.after(pending ?? root)
+    if (next.size > this.#room) {
+      this.#appendMuch(run, root, next)
+      return
     }
     this.#pending = next
-    if (next.size > this.#room) this.#tooMuch(next)
+    if (pending === null) this.#host.turn.add(this)
   }
 
-  /** Adds a frame for this connection alone. */
+  /** Adds a frame for this connection alone, after all that was sent before. */
   send(frame: Frame): void {
-    this.append(frame, this.#host.turn.root(this.format))
+    const { turn } = this.#host
+    turn.settle()
+    this.append(new FrameRun([frame]), turn.root(this.format))
   }
 
   /** The client is let in: `first` goes out before whatever was held for it. */
@@ -122,6 +123,7 @@ export class Outbox implements Pending {
 
   /** Writes all that waits and a last frame, congested or not, and takes nothing more. */
   finish(last: Buffer | null): void {
+    this.#host.turn.settle()
     const link = this.#link
     this.#isShut = true
     if (link === null) return
@@ -137,13 +139,23 @@ export class Outbox implements Pending {
     this.#link = null
   }
 
-  /** As much is pending as one write takes: write it, or let it wait and mind the bounds. */
-  #tooMuch(pending: Batch): void {
+  /** With the run, more is pending than one write should be: write it, or take it frame by frame and mind the bounds. */
+  #appendMuch(run: FrameRun, root: Batch, next: Batch): void {
     const link = this.#link
     if (link?.writable === true && this.#waiting.length === 0) {
-      this.#writePending(pending, link)
+      this.#writePending(next, link)
       return
     }
+    for (const frame of run.frames) {
+      if (this.#isShut) return
+      if (this.#pending === null) this.#host.turn.add(this)
+      this.#pending = (this.#pending ?? root).append(frame)
+      if (this.#pending.size > this.#room) this.#waitMore(this.#pending)
+    }
+  }
+
+  /** Lets the pending batch wait, and applies the policies when too much does. */
+  #waitMore(pending: Batch): void {
     this.#hasWaited = true
     this.#wait(pending)
     const { backlog, limits } = this.#host

@@ -1,10 +1,20 @@
 import { Batch } from '../batch.ts'
+import type { Publication } from '../publication.ts'
 import type { WireFormat } from '../wire/wire-format.ts'
 
 /** Whatever has something to write at the end of the turn. */
 export interface Pending {
   flush(): void
 }
+
+/** Who gets publications: a group. */
+export interface Receivers {
+  /** Hands its members publications, oldest first. */
+  append(publications: readonly Publication[]): void
+}
+
+/** A run of publications as long as this is handed to the members: what is written before the turn ends need not wait for it. */
+const RUN_BYTES = 32 * 1024
 
 /**
  * One turn of the event loop, as the hub writes: everything that is sent to a connection while callbacks run goes out in one
@@ -16,6 +26,10 @@ export class Turn {
   #pending: Pending[] = []
   #written: Batch[] = []
   #isScheduled = false
+  /** Whose publications wait to be handed out; `null` when none do. */
+  #receivers: Receivers | null = null
+  #run: Publication[] = []
+  #runBytes = 0
   readonly #grown: Batch[] = []
   readonly #onFailure: (error: unknown) => void
 
@@ -33,6 +47,37 @@ export class Turn {
       this.#schedule()
     }
     return root
+  }
+
+  /**
+   * A publication for all members of a group. While publications of one group follow each other they are collected, so that its
+   * members are walked once for all of them (bench: fan-out, 10 and 100 a turn). They get them at the end of the turn, or as
+   * soon as anything else happens that must come after: see `settle`.
+   */
+  deliver(receivers: Receivers, publication: Publication): void {
+    if (receivers !== this.#receivers) {
+      this.settle()
+      this.#receivers = receivers
+      this.#schedule()
+    }
+    this.#run.push(publication)
+    this.#runBytes += publication.json.length
+    if (this.#runBytes > RUN_BYTES) this.settle()
+  }
+
+  /** Hands out what was collected. To be called before members of a group change and before anything is sent to one of them alone. */
+  settle(): void {
+    const receivers = this.#receivers
+    if (receivers === null) return
+    const run = this.#run
+    this.#receivers = null
+    this.#run = []
+    this.#runBytes = 0
+    try {
+      receivers.append(run)
+    } catch (error) {
+      this.#onFailure(error)
+    }
   }
 
   /** `pending.flush()` runs at the end of the turn. To be added twice does no harm. */
@@ -55,6 +100,7 @@ export class Turn {
 
   // A field, so that `setImmediate` gets the same function every turn.
   readonly #end = (): void => {
+    this.settle()
     this.#isScheduled = false
     const pending = this.#pending
     this.#pending = []

@@ -1,7 +1,7 @@
 /** What slow readers get, held against models. The link is a fake whose congestion the test turns on and off; real sockets follow in test/transports. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Batch } from '../../src/batch.ts'
+import { type Batch, FrameRun } from '../../src/batch.ts'
 import { Backlog } from '../../src/hub/backlog.ts'
 import { Outbox, type OutboxHost } from '../../src/hub/outbox.ts'
 import { Turn } from '../../src/hub/turn.ts'
@@ -76,7 +76,7 @@ function setup(maxBacklogBytes: number, maxTotalBacklogBytes = 2 ** 30) {
       const json = JSON.stringify({ type: 'n', n: n++, ...fields })
       const publication = new Publication('g', json, null, slow)
       const frame = publication.frame(format)
-      for (const client of clients) client.outbox.append(frame, turn.root(format))
+      for (const client of clients) client.outbox.append(new FrameRun([frame]), turn.root(format))
       return frame.bytes.length
     },
   }
