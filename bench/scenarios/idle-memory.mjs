@@ -9,7 +9,7 @@ const PAIRS = /** @type {const} */ ([
   ['sse', 'node-sse'],
 ])
 const EXTRA_KB = 2
-const CLIENTS = { smoke: 20, quick: 2000, full: 5000 }
+const CLIENTS = { smoke: 20, quick: 5000, full: 5000 }
 
 /** @type {import('../types.d.ts').Scenario} */
 export const scenario = {

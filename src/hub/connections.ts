@@ -7,7 +7,8 @@ export class Connections {
   /** Gone, but a hook of theirs may still run. */
   readonly #ending = new Set<LiveConnection>()
   readonly #open: Record<Transport, number> = { websocket: 0, sse: 0, ndjson: 0 }
-  readonly #opened = new Set<LiveConnection>()
+  /** At the door. */
+  readonly #connecting = new Set<LiveConnection>()
   #onIdle: (() => void) | null = null
 
   get size(): number {
@@ -28,18 +29,19 @@ export class Connections {
   }
 
   connecting(connection: LiveConnection): void {
+    this.#connecting.add(connection)
     this.#byLocalId.set(connection.localId, connection)
   }
 
   opened(connection: LiveConnection): void {
-    this.#opened.add(connection)
+    this.#connecting.delete(connection)
     this.#open[connection.transport]++
   }
 
   closed(connection: LiveConnection): void {
     this.#byLocalId.delete(connection.localId)
     this.#ending.add(connection)
-    if (this.#opened.delete(connection)) this.#open[connection.transport]--
+    if (!this.#connecting.delete(connection)) this.#open[connection.transport]--
   }
 
   finished(connection: LiveConnection): void {

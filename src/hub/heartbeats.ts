@@ -9,6 +9,8 @@ export interface Beating {
   isAlive: boolean
   /** Nothing is read from it, so what it answers is not heard. */
   readonly isPaused: boolean
+  /** Where {@link Heartbeats} keeps it. */
+  heartbeatSlot: number
   /** While it is congested: what waits in its link, and since when as much. */
   stall: { readonly bytes: number; readonly since: number } | null
   /** It answered nothing for `deadAfterMs`, or took nothing for `maxStallMs`. */
@@ -24,7 +26,6 @@ const SLOTS = 25
 /** Heartbeats of all connections, from one timer. */
 export class Heartbeats {
   readonly #slots: Set<Beating>[] = Array.from({ length: SLOTS }, () => new Set<Beating>())
-  readonly #slotOf = new Map<Beating, Set<Beating>>()
   readonly #limits: HeartbeatLimits
   readonly #clock: Clock
   readonly #stop: () => void
@@ -42,19 +43,17 @@ export class Heartbeats {
 
   /** Connections that get heartbeats. */
   get size(): number {
-    return this.#slotOf.size
+    return this.#slots.reduce((sum, slot) => sum + slot.size, 0)
   }
 
   add(connection: Beating): void {
     // The slot that has just been served: the first heartbeat comes after a whole interval.
-    const slot = this.#slots[(this.#next + SLOTS - 1) % SLOTS] as Set<Beating>
-    slot.add(connection)
-    this.#slotOf.set(connection, slot)
+    connection.heartbeatSlot = (this.#next + SLOTS - 1) % SLOTS
+    this.#slots[connection.heartbeatSlot]?.add(connection)
   }
 
   remove(connection: Beating): void {
-    this.#slotOf.get(connection)?.delete(connection)
-    this.#slotOf.delete(connection)
+    this.#slots[connection.heartbeatSlot]?.delete(connection)
     this.#asked.delete(connection)
   }
 

@@ -13,10 +13,10 @@ import type { ConnectionHost } from './connection-host.ts'
 import type { Connection, DisconnectInfo } from './consumer.ts'
 import { asRefusal, denialOf, isClientFault } from './denial.ts'
 import type { Beating } from './heartbeats.ts'
-import { Inbox } from './inbox.ts'
+import { Inbox, type InboxOwner } from './inbox.ts'
 import { Memberships } from './memberships.ts'
 import { Outbox, type OutboxOwner } from './outbox.ts'
-import type { RouteMatch } from './router.ts'
+import type { Route, RouteMatch } from './router.ts'
 
 /** What a waiting handler costs beside its message. */
 const TASK_BYTES = 256
@@ -32,13 +32,13 @@ const CLOSED = 3
  * It owns all its state, and nothing of it lives in a shared closure. One file, although long: the life of a connection is one state
  * machine, and its steps are not to be understood apart.
  */
-export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwner {
+export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwner, InboxOwner {
   readonly localId: string
   /** What this client has yet to get; groups append to it. */
   readonly outbox: Outbox
   readonly params: Readonly<Record<string, string>>
   readonly request: ConnectionRequest
-  readonly #match: RouteMatch
+  readonly route: Route
   readonly #host: ConnectionHost
   readonly #inbox: Inbox
   readonly #memberships: Memberships
@@ -48,6 +48,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   #decide: ((denial: Denial | null) => void) | null = null
   #closeInfo: DisconnectInfo | null = null
   isPaused = false
+  heartbeatSlot = 0
   stall: { readonly bytes: number; readonly since: number } | null = null
   #handlerBacklogBytes = 0
   #abort: AbortController | null = null
@@ -64,13 +65,10 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.outbox = new Outbox(format, match.route.consumer.slow ?? 'close', host, this)
     this.params = match.params
     this.request = request
-    this.#match = match
+    this.route = match.route
     this.#host = host
     this.#memberships = new Memberships(this, host.groups)
-    this.#inbox = new Inbox(
-      (error) => this.#failed(error),
-      () => this.#progressed(),
-    )
+    this.#inbox = new Inbox(this)
   }
 
   // --- What consumers see ---
@@ -142,7 +140,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
         resolve(denial)
       }
       this.#inbox.push(async () => {
-        await this.#match.route.consumer.connect?.(this)
+        await this.route.consumer.connect?.(this)
         this.#decide?.(null)
       })
     })
@@ -207,10 +205,6 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   }
 
   // --- What the hub sees ---
-
-  get route() {
-    return this.#match.route
-  }
 
   /** A publication of a group whose type this consumer handles. */
   handleLater(publication: Publication): void {
@@ -310,7 +304,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     return frame !== null
   }
 
-  #failed(error: unknown): void {
+  taskFailed(error: unknown): void {
     const code = isClientFault(error) ? error.code : 'internal-error'
     if (!isClientFault(error)) this.#host.report(error, `consumer ${this.route.path}`, this)
     // Gone already, perhaps by what `onError` did: what waits is `disconnect`.
@@ -319,7 +313,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#closeWith(code, isClientFault(error) ? error.reason : undefined)
   }
 
-  #progressed(): void {
+  taskDone(): void {
     if (this.#inbox.length * 2 <= this.#host.limits.maxPendingMessages) this.#listenAgain()
   }
 

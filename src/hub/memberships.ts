@@ -3,11 +3,14 @@ import { badName, isGroupName } from '../names.ts'
 import type { Groups, Membership } from './groups.ts'
 import type { LiveConnection } from './live-connection.ts'
 
+const NONE: readonly Membership[] = Object.freeze([])
+
 /** The groups that one connection is in. */
 export class Memberships {
   readonly #connection: LiveConnection
   readonly #groups: Groups
-  readonly #byName = new Map<string, Membership>()
+  // Not a map: most connections are in a few groups, of which a map would take more memory than all else here (bench: idle-memory).
+  #list: readonly Membership[] = NONE
 
   constructor(connection: LiveConnection, groups: Groups) {
     this.#connection = connection
@@ -15,7 +18,7 @@ export class Memberships {
   }
 
   get names(): string[] {
-    return [...this.#byName.keys()]
+    return this.#list.map(({ group }) => group.name)
   }
 
   /**
@@ -25,12 +28,13 @@ export class Memberships {
    */
   async join(name: string, most: number): Promise<void> {
     if (!isGroupName(name)) throw new Refusal('invalid-name', badName('group', name))
-    const isMember = this.#byName.has(name)
-    if (!isMember && this.#byName.size >= most) {
+    const isMember = this.#find(name) !== undefined
+    if (!isMember && this.#list.length >= most) {
       throw new Refusal('too-many-groups', `A connection can be in ${most} groups.`)
     }
     const group = this.#groups.open(name)
-    if (!isMember) this.#byName.set(name, group.add(this.#connection))
+    // `concat` leaves no room to grow, as `push` would.
+    if (!isMember) this.#list = this.#list.concat(group.add(this.#connection))
     try {
       await this.#groups.settle(group)
     } catch (error) {
@@ -41,16 +45,20 @@ export class Memberships {
 
   /** @throws the layer's error; the connection has left all the same */
   async leave(name: string): Promise<void> {
-    const membership = this.#byName.get(name)
+    const membership = this.#find(name)
     if (membership === undefined) return
-    this.#byName.delete(name)
+    this.#list = this.#list.length === 1 ? NONE : this.#list.filter((other) => other !== membership)
     membership.group.remove(membership)
     await this.#groups.settle(membership.group)
   }
 
   /** The group moved the connection to another place among its members. */
   moved(name: string, index: number): void {
-    const membership = this.#byName.get(name)
+    const membership = this.#find(name)
     if (membership !== undefined) membership.index = index
+  }
+
+  #find(name: string): Membership | undefined {
+    return this.#list.find(({ group }) => group.name === name)
   }
 }

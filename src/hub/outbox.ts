@@ -10,6 +10,9 @@ import type { Pending, Turn } from './turn.ts'
 /** Dropping goes down to this part of the limit: a walk through a backlog then pays for a quarter of it in new messages. */
 const TARGET = 3 / 4
 
+/** What most outboxes have waiting: they share it (bench: idle-memory). */
+const NONE: readonly Batch[] = Object.freeze([])
+
 const NO_NOTICE = Object.freeze({ frame: null, count: 0, replaced: null })
 
 /** What an outbox needs of the hub. */
@@ -43,7 +46,7 @@ export class Outbox implements Pending {
   /** Grows: the newest frames. */
   #pending: Batch | null = null
   /** Full: older than `#pending`, oldest first. */
-  #waiting: Batch[] = []
+  #waiting: readonly Batch[] = NONE
   #waitingBytes = 0
   /** What `#pending` may grow to before something must be done. */
   #room: number
@@ -167,7 +170,7 @@ export class Outbox implements Pending {
 
   #wait(batch: Batch): void {
     this.#host.backlog.hold(batch)
-    this.#waiting.push(batch)
+    this.#waiting = [...this.#waiting, batch]
     this.#waitingBytes += batch.size
     this.#pending = null
     this.#minded()
@@ -222,15 +225,16 @@ export class Outbox implements Pending {
 
   #forget(): void {
     for (const batch of this.#waiting) this.#host.backlog.letGo(batch)
-    this.#waiting = []
+    this.#waiting = NONE
     this.#waitingBytes = 0
     this.#pending = null
     this.#minded()
   }
 
   #writeOldest(link: Link): void {
-    const batch = this.#waiting.shift()
+    const [batch, ...others] = this.#waiting
     if (batch === undefined) return
+    this.#waiting = others.length === 0 ? NONE : others
     this.#waitingBytes -= batch.size
     this.#host.backlog.letGo(batch)
     this.#minded()

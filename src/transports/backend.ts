@@ -28,6 +28,7 @@ export interface ConnectionRequest {
   readonly url: string
   /** The path alone, not decoded. */
   readonly path: string
+  /** Parsed anew each time it is read: a connection that lives for days need not keep it. */
   readonly query: URLSearchParams
   /** The client's address; a proxy's where one is in front. */
   readonly remoteAddress: string

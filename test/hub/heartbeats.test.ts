@@ -25,6 +25,7 @@ function fakeConnection(answersHeartbeats: boolean) {
     link,
     isAlive: true,
     isPaused: false,
+    heartbeatSlot: 0,
     stall: null,
     died: () => void state.died++,
   }

@@ -8,7 +8,6 @@ export class NodeRequest implements ConnectionRequest {
   readonly remoteAddress: string
   readonly encrypted: boolean
   readonly #headers: IncomingHttpHeaders
-  #query: URLSearchParams | null = null
 
   constructor(request: IncomingMessage) {
     this.method = request.method ?? 'GET'
@@ -25,8 +24,7 @@ export class NodeRequest implements ConnectionRequest {
 
   get query(): URLSearchParams {
     const start = this.url.indexOf('?')
-    this.#query ??= new URLSearchParams(start === -1 ? '' : this.url.slice(start + 1))
-    return this.#query
+    return new URLSearchParams(start === -1 ? '' : this.url.slice(start + 1))
   }
 
   header(name: string): string | undefined {

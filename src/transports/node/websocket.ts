@@ -81,11 +81,27 @@ export class WebSockets {
     client.on('message', onMessage)
     client.on('error', ignore)
     client.on('close', onClose)
-    socket.on('drain', () => owner.drained())
+    ;(socket as LinkedSocket)[OWNER] = owner
+    socket.on('drain', onDrain)
     // Not `pong`: the pong of a client that sends a long message slowly has to wait for the message's end.
-    socket.on('data', () => owner.alive())
+    socket.on('data', onData)
     owner.opened(link)
   }
+}
+
+/** Where a socket's listeners find whom to tell: shared by all connections, they cost none of them anything (bench: idle-memory). */
+const OWNER = Symbol('owner')
+
+interface LinkedSocket extends Socket {
+  [OWNER]?: LinkOwner
+}
+
+function onDrain(this: LinkedSocket): void {
+  this[OWNER]?.drained()
+}
+
+function onData(this: LinkedSocket): void {
+  this[OWNER]?.alive()
 }
 
 const KEY = /^[+/0-9A-Za-z]{22}==$/
