@@ -82,7 +82,8 @@ export class HubCore implements ConnectionHost, GateHost {
     this.#onError = onError
     this.writeBytes = Math.min(WRITE_BYTES, limits.maxBacklogBytes)
     this.sink = new NodeSink(this)
-    this.started = layer.start({ nodeId: this.nodeId, sink: this.sink })
+    const historyOf = (group: string) => groupRules.historyOf(group)
+    this.started = layer.start({ nodeId: this.nodeId, sink: this.sink, historyOf })
     this.started.then(
       () => {
         this.#isStarted = true

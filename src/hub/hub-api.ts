@@ -1,5 +1,6 @@
 /** The hub's public interface: what applications, the HTTP API, the server and the command line build on. */
 import type { Clock } from '../clock.ts'
+import type { HistoryOptions } from '../history.ts'
 import type { ChannelLayer, LayerStatus } from '../layers/layer.ts'
 import type { AnyMessages, MessageOf, MessageSchemas } from '../message.ts'
 import type { Limits } from '../options.ts'
@@ -48,6 +49,11 @@ export interface GroupOptions {
   readonly match: string
   /** What happens to a reader that is too slow for these groups; the consumer's policy unless given. */
   readonly slow?: SlowPolicy
+  /**
+   * What these groups keep, for clients that come back and for `hub.history`; `{}` for the defaults (100 messages, 300 seconds, 1 MiB).
+   * None unless given.
+   */
+  readonly history?: HistoryOptions | false
 }
 
 /** What the layer answered to a `groupSend`. */

@@ -32,7 +32,27 @@
  *     of code `hub-closed`, as do all later calls but `close`; once it has resolved the sink is not called again. A second
  *     `close` resolves. A client that the driver was given stays open; one that it opened is closed.
  * 13. The sink's calls do not throw; if one does, the layer goes on for others.
+ *
+ * History, for layers whose `capabilities.replay` is true. A group keeps history where `historyOf` of the sending node gives bounds.
+ *
+ * 14. `groupSend` to a group that keeps history resolves with a cursor, and sinks get the same with the publication, also where no node
+ *     has added the group. Cursors are 1 to 128 characters of `[A-Za-z0-9._~-]`, all different. Other groups: `null`, and nothing is kept.
+ * 15. A cursor means "everything up to here, in all groups of this layer": `replay` of any groups after it gives exactly what they
+ *     accepted later, each once, in the order in which nodes get it, with the cursors that nodes got.
+ * 16. All or nothing, for each group: where something after the cursor is gone, or the cursor is of another epoch, of the future,
+ *     unreadable or too old to tell, the group is in `lost`, and none of its publications is given. Groups that keep no history
+ *     are in neither.
+ * 17. Without a cursor (`after: null`) `replay` gives the newest that each group keeps; nothing is lost then.
+ * 18. A limit gives the oldest after a cursor, or the newest without one; `hasMore` says that it left some out.
+ * 19. `replay` sees whatever was accepted before it was called. Its `cursor` is the position at which it was taken: `covers(cursor)` is
+ *     true for publications up to there, of which the replay gave those it should, and false for all that come later.
+ * 20. `position` is one from which nothing is missed that this node has yet to get: at or before every publication to come.
+ * 21. At most `count` publications, of `bytes` bytes together, none older than `ageMs`, are kept of a group; the newest go last. What
+ *     a driver cannot keep within these bounds it forgets, and says so by obligation 16.
+ * 22. `flush` forgets all history and begins a new epoch. History lost in any other way begins a new one too.
+ * 23. A layer without the capability: `position` is `null`, `replay` rejects with a `GroupcastError` of code `history-not-available`.
  */
+import type { HistoryBounds } from '../history.ts'
 
 /** A publication as a layer hands it to a node. */
 export interface LayerPublication {
@@ -64,6 +84,36 @@ export interface LayerStart {
   /** This node's id: `[a-z0-9]{12}`, unique among the nodes of the layer. */
   readonly nodeId: string
   readonly sink: LayerSink
+  /** How much history a group keeps; `null`: none. Pure. */
+  readonly historyOf: (group: string) => HistoryBounds | null
+}
+
+/** What to replay; obligations 15 to 18. */
+export interface ReplayRequest {
+  /** The groups, each with the most publications that are wanted of it; `null`: all. */
+  readonly groups: ReadonlyMap<string, number | null>
+  /** What came after this cursor; `null`: the newest. May be any text that a client made up. */
+  readonly after: string | null
+}
+
+/** A publication as it was, and its group. */
+export interface ReplayedPublication {
+  readonly group: string
+  readonly publication: LayerPublication
+}
+
+/** What groups kept; see obligations 15 to 19. */
+export interface Replay {
+  /** Oldest first, of all groups together. */
+  readonly publications: readonly ReplayedPublication[]
+  /** Groups of which it cannot be proved that nothing is missing. */
+  readonly lost: readonly string[]
+  /** Whether a limit left out newer publications (after a cursor) or older ones (without). */
+  readonly hasMore: boolean
+  /** The position at which it was taken. */
+  readonly cursor: string
+  /** Whether a publication with this cursor was accepted before it was taken. */
+  covers(cursor: string): boolean
 }
 
 /** See the obligations at the head of this file. */
@@ -81,6 +131,11 @@ export interface ChannelLayer {
   groupDiscard(group: string): Promise<void>
   /** Resolves when the publication is accepted, with its cursor (`null`: the group keeps no history). */
   groupSend(group: string, json: string): Promise<string | null>
+
+  /** Where this node is (obligation 20); `null` before anything is known, and without the capability. */
+  readonly position: string | null
+  /** What groups kept (obligations 15 to 19). */
+  replay(request: ReplayRequest): Promise<Replay>
 
   /** The channel of something that lives on one node, such as a connection. Pure. Must be a valid channel name with a `!`. */
   channelOf(nodeId: string, localId: string): string

@@ -5,6 +5,7 @@ import { Glob } from '../glob.ts'
 import type { MailboxesOptions } from '../mailboxes.ts'
 import { quote } from '../names.ts'
 import { CHANNEL_DEFAULTS } from './layer.ts'
+import type { MemoryHistoryOptions } from './memory-history.ts'
 
 /** How much a memory layer keeps, and how long. */
 export interface MemoryBrokerOptions {
@@ -19,19 +20,31 @@ export interface MemoryBrokerOptions {
   readonly channelCapacity?: Readonly<Record<string, number>> | Iterable<readonly [string, number]>
   /** A message that waited longer in a channel is forgotten: 60 000 ms unless given. */
   readonly expiryMs?: number
+  /**
+   * Most bytes of JSON that groups keep as history, all together: 256 MiB unless given. Beyond it the groups that were quiet longest are
+   * forgotten first.
+   */
+  readonly maxHistoryBytes?: number
   /** Time; tests turn it by hand. */
   readonly clock?: Clock
 }
 
-const KNOWN = ['capacity', 'channelCapacity', 'expiryMs', 'clock']
+const KNOWN = ['capacity', 'channelCapacity', 'expiryMs', 'maxHistoryBytes', 'clock']
+const MAX_HISTORY_BYTES = 256 * 1024 * 1024
 const COUNT = 'a whole number from 1'
+
+/** The options, resolved, for each part of a broker. */
+export interface BrokerParts {
+  readonly channels: MailboxesOptions
+  readonly history: MemoryHistoryOptions
+}
 
 /**
  * Fills in the defaults and checks each option.
  *
  * @throws {MisuseError} (code `invalid-option`) naming the option, its value and what is allowed
  */
-export function resolveBrokerOptions(given: MemoryBrokerOptions): MailboxesOptions {
+export function resolveBrokerOptions(given: MemoryBrokerOptions): BrokerParts {
   const unknown = Object.keys(given).find((name) => !KNOWN.includes(name))
   if (unknown !== undefined) {
     throw new MisuseError(
@@ -40,18 +53,22 @@ export function resolveBrokerOptions(given: MemoryBrokerOptions): MailboxesOptio
     )
   }
   const { capacity = CHANNEL_DEFAULTS.capacity, expiryMs = CHANNEL_DEFAULTS.expiryMs } = given
-  const { channelCapacity, clock = systemClock } = given
+  const { channelCapacity, maxHistoryBytes = MAX_HISTORY_BYTES, clock = systemClock } = given
   if (!isCount(capacity)) throw invalidOption('capacity', capacity, COUNT)
   if (!Number.isFinite(expiryMs) || expiryMs <= 0) {
     throw invalidOption('expiryMs', expiryMs, 'a number of milliseconds above 0')
   }
+  if (!isCount(maxHistoryBytes)) throw invalidOption('maxHistoryBytes', maxHistoryBytes, COUNT)
   if (typeof clock?.now !== 'function') throw invalidOption('clock', clock, 'a Clock')
-  if (channelCapacity === undefined) return { capacity, expiryMs, clock }
-  const rules = resolveChannelCapacity(channelCapacity)
+  const rules = channelCapacity === undefined ? [] : resolveChannelCapacity(channelCapacity)
+  const capacityOf = (name: string) => rules.find(({ glob }) => glob.matches(name))?.capacity ?? capacity
   return {
-    capacity: (name) => rules.find(({ glob }) => glob.matches(name))?.capacity ?? capacity,
-    expiryMs,
-    clock,
+    channels: { capacity: rules.length === 0 ? capacity : capacityOf, expiryMs, clock },
+    history: {
+      maxBytes: maxHistoryBytes,
+      clock,
+      newEpoch: () => crypto.randomUUID().replaceAll('-', '').slice(0, 16),
+    },
   }
 }
 

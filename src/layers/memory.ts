@@ -1,8 +1,10 @@
 /** The channel layer of one process: see `layer.ts` for its obligations. */
 import { ChannelFullError, GroupcastError, MisuseError } from '../errors.ts'
+import type { HistoryBounds } from '../history.ts'
 import { Mailboxes } from '../mailboxes.ts'
 import { quote } from '../names.ts'
-import type { ChannelLayer, LayerPublication, LayerSink, LayerStart } from './layer.ts'
+import type { ChannelLayer, LayerPublication, LayerSink, LayerStart, Replay, ReplayRequest } from './layer.ts'
+import { MemoryHistory } from './memory-history.ts'
 import { invalidOption, type MemoryBrokerOptions, resolveBrokerOptions } from './memory-options.ts'
 
 export type { MemoryBrokerOptions }
@@ -36,7 +38,7 @@ export function memoryBroker(options: MemoryBrokerOptions = {}): MemoryBroker {
 }
 
 /**
- * A channel layer that moves messages within this process: no history, no other processes. A layer serves one
+ * A channel layer that moves messages within this process: history in memory, no other processes. A layer serves one
  * hub; each has its own broker unless one is given.
  *
  * `groupSend` calls the sinks in the sender's turn. What a sink sends while it is called reaches all nodes
@@ -47,7 +49,7 @@ export function memoryBroker(options: MemoryBrokerOptions = {}): MemoryBroker {
  */
 export function memoryLayer(options: MemoryLayerOptions = {}): ChannelLayer {
   const { broker, ...own } = options
-  if (broker === undefined) return new MemoryLayer(new Broker(own))
+  if (broker === undefined) return new MemoryLayer(null, own)
   if (!(broker instanceof Broker)) throw invalidOption('broker', broker, 'what memoryBroker() returns')
   const [double] = Object.entries(own).find(([, value]) => value !== undefined) ?? []
   if (double !== undefined) {
@@ -63,19 +65,23 @@ export function memoryLayer(options: MemoryLayerOptions = {}): ChannelLayer {
 interface MemoryNode {
   readonly id: string
   readonly sink: LayerSink
+  readonly historyOf: (group: string) => HistoryBounds | null
   /** The groups it has added. */
   readonly groups: Set<string>
 }
 
 class Broker implements MemoryBroker {
   readonly channels: Mailboxes
+  readonly history: MemoryHistory
   readonly #nodes = new Map<string, MemoryNode>()
   // The lists are replaced, never changed: `#deliver` may be walking along one while a sink adds or discards.
   readonly #members = new Map<string, readonly MemoryNode[]>()
   readonly #accepted: { readonly group: string; readonly publication: LayerPublication }[] = []
 
   constructor(options: MemoryBrokerOptions) {
-    this.channels = new Mailboxes(resolveBrokerOptions(options))
+    const { channels, history } = resolveBrokerOptions(options)
+    this.channels = new Mailboxes(channels)
+    this.history = new MemoryHistory(history)
   }
 
   get size(): number {
@@ -107,7 +113,14 @@ class Broker implements MemoryBroker {
     else this.#members.set(group, others)
   }
 
-  publish(group: string, publication: LayerPublication): void {
+  /** @returns its cursor */
+  publish(group: string, json: string, bounds: HistoryBounds | null): string | null {
+    const publication = bounds === null ? { json, cursor: null } : this.history.append(group, json, bounds)
+    this.#accept(group, publication)
+    return publication.cursor
+  }
+
+  #accept(group: string, publication: LayerPublication): void {
     this.#accepted.push({ group, publication })
     // More than one: a sink sends this while it is called. The loop that called it will come to it; calling
     // sinks from here would show it to some nodes before the publication that it answers.
@@ -148,20 +161,23 @@ class Broker implements MemoryBroker {
 
 class MemoryLayer implements ChannelLayer {
   readonly name = 'memory'
-  readonly capabilities = Object.freeze({ replay: false })
+  readonly capabilities = Object.freeze({ replay: true })
   readonly #broker: Broker
+  /** Nobody else has this broker. */
+  readonly #ownsBroker: boolean
   readonly #receives = new Set<AbortController>()
   #node: MemoryNode | null = null
   #isClosed = false
 
-  constructor(broker: Broker) {
-    this.#broker = broker
+  constructor(broker: Broker | null, options: MemoryBrokerOptions = {}) {
+    this.#ownsBroker = broker === null
+    this.#broker = broker ?? new Broker(options)
   }
 
   // The methods are async so that whatever they throw is a rejection; what they do, they do in the caller's
   // turn.
 
-  async start({ nodeId, sink }: LayerStart): Promise<void> {
+  async start({ nodeId, sink, historyOf }: LayerStart): Promise<void> {
     if (this.#isClosed) throw closedError()
     if (this.#node !== null) {
       throw new MisuseError(
@@ -169,7 +185,7 @@ class MemoryLayer implements ChannelLayer {
         'This memoryLayer() is started: give each hub a layer of its own.',
       )
     }
-    const node = { id: nodeId, sink, groups: new Set<string>() }
+    const node = { id: nodeId, sink, historyOf, groups: new Set<string>() }
     this.#broker.join(node)
     this.#node = node
     try {
@@ -187,10 +203,18 @@ class MemoryLayer implements ChannelLayer {
     this.#broker.discard(group, this.#started())
   }
 
-  async groupSend(group: string, json: string): Promise<null> {
-    this.#started()
-    this.#broker.publish(group, { json, cursor: null })
-    return null
+  async groupSend(group: string, json: string): Promise<string | null> {
+    const { historyOf } = this.#started()
+    return this.#broker.publish(group, json, historyOf(group))
+  }
+
+  get position(): string {
+    return this.#broker.history.position
+  }
+
+  async replay(request: ReplayRequest): Promise<Replay> {
+    const { historyOf } = this.#started()
+    return this.#broker.history.replay(request, (group) => historyOf(group) !== null)
   }
 
   channelOf(nodeId: string, localId: string): string {
@@ -222,12 +246,14 @@ class MemoryLayer implements ChannelLayer {
   async flush(): Promise<void> {
     this.#started()
     this.#broker.channels.clear()
+    this.#broker.history.clear()
   }
 
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
     if (this.#node !== null) this.#broker.leave(this.#node)
+    if (this.#ownsBroker) this.#broker.history.clear()
     for (const receive of this.#receives) receive.abort(closedError())
   }
 
