@@ -173,8 +173,16 @@ export const ERRORS = Object.freeze({
     4526,
     404,
     false,
-    'This hub keeps no history.',
-    'History is not part of this version.',
+    'This group keeps no history.',
+    'Give the groups a `history` (an option of `createHub`, a key of the configuration), and a layer that keeps it.',
+  ),
+  'history-lost': entry(
+    'client',
+    4527,
+    410,
+    false,
+    'What came after this cursor is not all kept any more.',
+    'Load the state anew and go on from the current cursor; or let the group keep more `history`.',
   ),
   'too-many-messages': entry(
     'client',

@@ -14,6 +14,11 @@ export class Publication {
   readonly json: string
   /** The position after this publication, or `null` where the group keeps no history. */
   readonly cursor: string | null
+  /**
+   * Where it stood in its group, for one that comes late: the newest messages of a group that is joined while others are live. It is no
+   * cursor to resume from, since the client has later messages of its other groups.
+   */
+  readonly past: string | null
   /** The policy of its group for slow readers; `null` leaves it to their consumer. */
   readonly slow: SlowPolicy | null
   #conflationKey: string | null | undefined
@@ -23,11 +28,18 @@ export class Publication {
   readonly #formats: WireFormat[] = []
   readonly #frames: Frame[] = []
 
-  constructor(group: string | null, json: string, cursor: string | null, slow: SlowPolicy | null = null) {
+  constructor(
+    group: string | null,
+    json: string,
+    cursor: string | null,
+    slow: SlowPolicy | null = null,
+    past: string | null = null,
+  ) {
     this.group = group
     this.json = LINE_BREAK.test(json) ? json.replace(LINE_BREAKS, ' ') : json
     this.cursor = cursor
     this.slow = slow
+    this.past = past
   }
 
   get type(): string {
@@ -49,7 +61,8 @@ export class Publication {
     if (this.#envelope === null) {
       const group = this.group === null ? '' : `"group":${JSON.stringify(this.group)},`
       const cursor = this.cursor === null ? '' : `"cursor":${JSON.stringify(this.cursor)},`
-      this.#envelope = `{${group}${cursor}"message":${this.json}}`
+      const past = this.past === null ? '' : `"past":${JSON.stringify(this.past)},`
+      this.#envelope = `{${group}${cursor}${past}"message":${this.json}}`
     }
     return this.#envelope
   }

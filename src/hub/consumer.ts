@@ -51,10 +51,13 @@ export interface Connection<M = AnyMessages, Params = Readonly<Record<string, st
   /**
    * Puts the connection into a group. Resolves when every later `groupSend` on any node reaches it. Joining twice is joining once.
    *
+   * With `history` the client first gets so many of the group's newest messages, as far as the group keeps them. In `connect`, a client
+   * that comes back with a cursor gets what it missed instead, of all groups that keep history and were joined there.
+   *
    * @throws {Refusal} `invalid-name` or `too-many-groups`: names usually come from clients, so an uncaught one closes this
    *   connection with that code instead of going to `onError`. Rejects with the layer's error when the layer refuses.
    */
-  join(group: string): Promise<void>
+  join(group: string, options?: JoinOptions): Promise<void>
   /** Takes it out of a group; nothing if it is not in it. Rejects with the layer's error when that fails; it has left all the same. */
   leave(group: string): Promise<void>
   /**
@@ -65,6 +68,12 @@ export interface Connection<M = AnyMessages, Params = Readonly<Record<string, st
    * @throws {MisuseError} `invalid-option` for other codes and longer reasons
    */
   close(code?: number, reason?: string): void
+}
+
+/** How a connection joins a group. */
+export interface JoinOptions {
+  /** So many of the newest messages first: a whole number from 0. None unless given. */
+  readonly history?: number
 }
 
 /** What a client wants to do to a group. */

@@ -62,6 +62,24 @@ export interface Sent {
   readonly cursor: string | null
 }
 
+/** Which of the messages that a group keeps. */
+export interface HistoryQuery {
+  /** Those after this cursor, the oldest first; without it, the newest. */
+  readonly after?: string
+  /** At most so many: 100 unless given. */
+  readonly limit?: number
+}
+
+/** Messages that a group keeps. */
+export interface History<M = AnyMessages> {
+  /** Oldest first. */
+  readonly messages: readonly { readonly cursor: string; readonly message: MessageOf<M> }[]
+  /** The position after them: connect with it to get what comes next, or ask for more. */
+  readonly cursor: string
+  /** Whether the limit left out later ones (with `after`) or earlier ones (without). */
+  readonly hasMore: boolean
+}
+
 /** A group as seen on this node. */
 export interface GroupInfo {
   readonly name: string
@@ -130,6 +148,14 @@ export interface Hub<M = AnyMessages, Server = unknown> {
    * @throws {GroupcastError} `invalid-message` where a schema refuses it, `hub-closed`; or the layer's error
    */
   groupSend(group: string, message: MessageOf<M>): Promise<Sent>
+  /**
+   * What a group keeps, in order.
+   *
+   * @throws {MisuseError} (a `TypeError`) `invalid-name`, `invalid-option`
+   * @throws {GroupcastError} `history-not-available` for a group that keeps none; `history-lost` when something after the cursor is gone, or
+   *   the cursor is none of this layer's; `hub-closed`; or the layer's error
+   */
+  history(group: string, query?: HistoryQuery): Promise<History<M>>
   /**
    * Puts a channel (of a connection on any node, or one that a worker reads) into a group. Does nothing for a connection that has ended.
    *

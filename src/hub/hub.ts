@@ -12,7 +12,18 @@ import type { Consumer, PathParams } from './consumer.ts'
 import { HubCore } from './core.ts'
 import { HubGate } from './gate.ts'
 import { GroupRules } from './group-rules.ts'
-import type { ErrorContext, GroupInfo, Hub, HubParts, HubStats, HubStatus, Sent } from './hub-api.ts'
+import { readHistory } from './history-query.ts'
+import type {
+  ErrorContext,
+  GroupInfo,
+  History,
+  HistoryQuery,
+  Hub,
+  HubParts,
+  HubStats,
+  HubStatus,
+  Sent,
+} from './hub-api.ts'
 import type { AnyConsumer } from './router.ts'
 
 /** How long `close` waits unless told otherwise. */
@@ -30,11 +41,16 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
   constructor(parts: HubParts<AnyMessages, Server>) {
     const allowedOrigins = [...(parts.allowedOrigins ?? [])]
     assertOrigins(allowedOrigins)
+    const groupRules = new GroupRules(parts.groups ?? [])
+    if (groupRules.keepHistory && !parts.layer.capabilities.replay) {
+      const text = `groups has a history, which the layer ${quote(parts.layer.name)} does not keep: use one that does, or leave it out.`
+      throw new MisuseError('invalid-option', text)
+    }
     this.#core = new HubCore({
       layer: parts.layer,
       limits: resolveLimits(parts.limits),
       messages: new MessageCheck(parts.messages),
-      groupRules: new GroupRules(parts.groups ?? []),
+      groupRules,
       allowedOrigins,
       allowedHosts: checkedHosts(parts.allowedHosts),
       clock: parts.clock ?? systemClock,
@@ -83,6 +99,13 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
     assertGroupName(group)
     this.#assertOpen()
     return this.#core.groupSend(group, message)
+  }
+
+  async history(group: string, query: HistoryQuery = {}): Promise<History<AnyMessages>> {
+    assertGroupName(group)
+    this.#assertOpen()
+    await this.#core.started
+    return readHistory(this.#core.recall, group, query)
   }
 
   async groupAdd(group: string, channel: string): Promise<void> {

@@ -1,21 +1,25 @@
-import { ERRORS, type ErrorCode, GroupcastError, isComeBackCode } from '../errors.ts'
+import { ERRORS, type ErrorCode, GroupcastError, isComeBackCode, MisuseError } from '../errors.ts'
 import { Frame } from '../frame.ts'
 import { encodeMessage } from '../message.ts'
+import { quote } from '../names.ts'
 import { Publication } from '../publication.ts'
 import type { ConnectionRequest, Denial, Link, LinkOwner } from '../transports/backend.ts'
 import { randomRetryMs } from '../wire/http-stream.ts'
 import { fittingReason } from '../wire/websocket.ts'
 import type { Control, Transport, WireFormat } from '../wire/wire-format.ts'
+import { Arrival } from './arrival.ts'
 import { type ClientFrame, type FrameForms, parseClientFrame } from './client-frame.ts'
 import { assertClose } from './close-code.ts'
 import { perform } from './commands.ts'
 import type { ConnectionHost } from './connection-host.ts'
-import type { Connection, DisconnectInfo } from './consumer.ts'
+import type { Connection, DisconnectInfo, JoinOptions } from './consumer.ts'
 import { asRefusal, denialOf, isClientFault } from './denial.ts'
 import type { Beating } from './heartbeats.ts'
 import { Inbox, type InboxOwner } from './inbox.ts'
 import { Memberships } from './memberships.ts'
 import { Outbox, type OutboxOwner } from './outbox.ts'
+import type { Past } from './recall.ts'
+import { requestedCursor } from './resume.ts'
 import type { Route, RouteMatch } from './router.ts'
 
 /** What a waiting handler costs beside its message. */
@@ -53,6 +57,10 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   #handlerBacklogBytes = 0
   #abort: AbortController | null = null
   #state: Record<string, unknown> | null = null
+  /** While it is at the door of a hub that keeps history. */
+  #arrival: Arrival | null = null
+  /** By group, what handlers have had as the past and must not get again as live. */
+  #handledPast: Map<string, Past> | null = null
 
   constructor(
     localId: string,
@@ -69,6 +77,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#host = host
     this.#memberships = new Memberships(this, host.groups)
     this.#inbox = new Inbox(this)
+    if (host.recall.isOn) this.#arrival = new Arrival(host.recall, requestedCursor(request))
   }
 
   // --- What consumers see ---
@@ -114,8 +123,16 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.outbox.send(new Publication(null, encodeMessage(message), null).frame(this.format))
   }
 
-  async join(group: string): Promise<void> {
-    if (this.#phase <= OPEN) await this.#memberships.join(group, this.#host.limits.maxGroupsPerConnection)
+  async join(group: string, options: JoinOptions = {}): Promise<void> {
+    const count = historyCount(options)
+    if (this.#phase > OPEN) return
+    const isWanted = count > 0 && this.#host.recall.keepsHistory(group) && !this.#memberships.has(group)
+    if (isWanted && this.#arrival === null) {
+      await this.#joinWithHistory(group, count)
+      return
+    }
+    if (isWanted) this.#arrival?.wants(group, count)
+    await this.#memberships.join(group, this.#host.limits.maxGroupsPerConnection)
   }
 
   async leave(group: string): Promise<void> {
@@ -139,8 +156,10 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
         this.#decide = null
         resolve(denial)
       }
+      this.outbox.hold()
       this.#inbox.push(async () => {
         await this.route.consumer.connect?.(this)
+        await this.#catchUp()
         this.#decide?.(null)
       })
     })
@@ -155,6 +174,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#phase = OPEN
     this.#host.opened(this)
     this.outbox.open(link, this.format.control({ open: this.#openControl() }, this.#retryMs()))
+    this.#arrival = null
     // Closed between the decision and the start of the response.
     if (this.#closeInfo !== null) this.#shut(this.#closeInfo)
   }
@@ -218,7 +238,8 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#handlerBacklogBytes += bytes
     this.#inbox.push(() => {
       this.#handlerBacklogBytes -= bytes
-      return this.#phase > OPEN ? undefined : handler(this, publication.message())
+      if (this.#phase > OPEN || this.#hasHandled(publication)) return undefined
+      return handler(this, publication.message())
     })
   }
 
@@ -270,6 +291,54 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   }
 
   // --- Inside ---
+
+  /** Before it is let in: what it missed, or the newest of its groups. */
+  async #catchUp(): Promise<void> {
+    if (this.#phase !== CONNECTING) return
+    const { groups } = this
+    await this.#takePast((await this.#arrival?.past(groups)) ?? null, groups)
+  }
+
+  async #joinWithHistory(group: string, count: number): Promise<void> {
+    let past: Past | null = null
+    this.outbox.hold()
+    try {
+      await this.#memberships.join(group, this.#host.limits.maxGroupsPerConnection)
+      past = await this.#host.recall.newestOf(group, count)
+    } finally {
+      await this.#takePast(past, [group])
+    }
+  }
+
+  /** Lets go of what was held back, after the past: through the handlers, where there are any for its types. */
+  async #takePast(past: Past | null, groups: readonly string[]): Promise<void> {
+    if (past === null) {
+      this.outbox.release([], null, () => false)
+      return
+    }
+    const direct = this.route.handlers.size === 0 ? past.publications : await this.#handlePast(past, groups)
+    const { lost, cursor } = past
+    const notice = lost.length === 0 ? null : this.format.control({ reset: { groups: lost, cursor } })
+    const isRepeated = (live: Publication) => groups.includes(live.group ?? '') && past.covers(live)
+    this.outbox.release(direct, notice, isRepeated)
+  }
+
+  /** @returns what no handler takes */
+  async #handlePast(past: Past, groups: readonly string[]): Promise<Publication[]> {
+    this.#handledPast ??= new Map()
+    for (const group of groups) this.#handledPast.set(group, past)
+    const direct: Publication[] = []
+    for (const publication of past.publications) {
+      const handler = this.route.handlers.get(publication.type)
+      if (handler === undefined) direct.push(publication)
+      else if (this.#phase <= OPEN) await handler(this, publication.message())
+    }
+    return direct
+  }
+
+  #hasHandled(publication: Publication): boolean {
+    return this.#handledPast?.get(publication.group ?? '')?.covers(publication) === true
+  }
 
   /** Whether as many tasks wait as may. */
   get #isFull(): boolean {
@@ -408,10 +477,12 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 
   #openControl() {
     const { heartbeatMs } = this.#host.limits
+    const cursor = this.#arrival?.cursor ?? null
     return {
       connection: this.id,
       node: this.#host.nodeId,
       groups: this.groups,
+      ...(cursor !== null && { cursor }),
       heartbeatMs: heartbeatMs === false ? 0 : heartbeatMs,
     }
   }
@@ -419,4 +490,10 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   #retryMs(): number {
     return randomRetryMs(this.#host.limits.retrySpreadMs)
   }
+}
+
+/** @throws {MisuseError} `invalid-option` */
+function historyCount({ history = 0 }: JoinOptions): number {
+  if (Number.isSafeInteger(history) && history >= 0) return history
+  throw new MisuseError('invalid-option', `history is ${quote(history)}: it must be a whole number from 0.`)
 }

@@ -1,6 +1,7 @@
 import { type Batch, FrameRun } from '../batch.ts'
 import { Frame } from '../frame.ts'
 import type { Limits } from '../options.ts'
+import type { Publication } from '../publication.ts'
 import { type SlowPolicy, shed } from '../slow.ts'
 import type { Link } from '../transports/backend.ts'
 import type { WireFormat } from '../wire/wire-format.ts'
@@ -12,6 +13,8 @@ const TARGET = 3 / 4
 
 /** What most outboxes have waiting: they share it (bench: idle-memory). */
 const NONE: readonly Batch[] = Object.freeze([])
+
+const NO_PAST: readonly Publication[] = Object.freeze([])
 
 const NO_NOTICE = Object.freeze({ frame: null, count: 0, replaced: null })
 
@@ -52,6 +55,10 @@ export class Outbox implements Pending {
   #room: number
   /** The link was congested, or the client not let in, when something was to be written. */
   #hasWaited = false
+  /** What goes out before all that is pending or waiting: the past of groups. */
+  #past: readonly Publication[] = NO_PAST
+  /** How many wait for a past that is yet to come: nothing goes out meanwhile. */
+  #holds = 0
   /** The newest notice of a gap. */
   #notice: { frame: Frame | null; count: number; replaced: Frame | null } = NO_NOTICE
   /** Takes no more frames. */
@@ -96,6 +103,36 @@ export class Outbox implements Pending {
     this.flush()
   }
 
+  /** Holds everything back until `release`: the past of a group is to go out first. */
+  hold(): void {
+    this.#host.turn.settle()
+    this.#holds++
+  }
+
+  /**
+   * What was held back may go out: after the past, and `notice`, and without what `isRepeated` says is among the past. Bounds and
+   * policies are for what is live: the past waits for as long as the client needs to read it, and is framed when it leaves.
+   */
+  release(
+    past: readonly Publication[],
+    notice: Buffer | null,
+    isRepeated: (publication: Publication) => boolean,
+  ): void {
+    this.#host.turn.settle()
+    this.#holds--
+    if (this.#isShut) return
+    this.#host.turn.add(this)
+    if (past.length === 0 && notice === null) return
+    this.#past = this.#past.length === 0 ? past : [...this.#past, ...past]
+    const held = this.#pending === null ? this.#waiting : [...this.#waiting, this.#pending]
+    const frames = held.flatMap((batch) => batch.frames())
+    this.#forget()
+    if (notice !== null) this.#keep(new Frame(notice))
+    for (const frame of frames) {
+      if (frame.publication === null || !isRepeated(frame.publication)) this.#keep(frame)
+    }
+  }
+
   /** End of the turn, or the link is writable again. */
   flush(): void {
     if (this.#isOverflowing) {
@@ -103,8 +140,9 @@ export class Outbox implements Pending {
       this.#owner.overflowed()
     }
     const link = this.#link
-    if (this.#pending === null && this.#waiting.length === 0) return
-    if (link?.writable !== true) {
+    if (this.#pending === null && this.#waiting.length === 0 && this.#past.length === 0) return
+    while (link?.writable === true && this.#holds === 0 && this.#past.length > 0) this.#writePast(link)
+    if (link?.writable !== true || this.#isHeld) {
       this.#hasWaited = true
       return
     }
@@ -119,6 +157,7 @@ export class Outbox implements Pending {
   overflow(): void {
     if (this.#isShut) return
     this.#forget()
+    this.#past = NO_PAST
     this.#isShut = true
     this.#isOverflowing = true
     this.#host.turn.add(this)
@@ -128,8 +167,11 @@ export class Outbox implements Pending {
   finish(last: Buffer | null): void {
     this.#host.turn.settle()
     const link = this.#link
+    // What comes after a past that has not come would look like the whole: the client resumes from what it has.
+    if (this.#holds > 0) this.#forget()
     this.#isShut = true
     if (link === null) return
+    while (this.#past.length > 0) this.#writePast(link)
     while (this.#waiting.length > 0) this.#writeOldest(link)
     if (this.#pending !== null) this.#writePending(this.#pending, link)
     if (last !== null) this.#writeAlone(last, link)
@@ -138,6 +180,7 @@ export class Outbox implements Pending {
   /** Drops what waits and takes nothing more. */
   shut(): void {
     this.#forget()
+    this.#past = NO_PAST
     this.#isShut = true
     this.#link = null
   }
@@ -145,7 +188,7 @@ export class Outbox implements Pending {
   /** With the run, more is pending than one write should be: write it, or take it frame by frame and mind the bounds. */
   #appendMuch(run: FrameRun, root: Batch, next: Batch): void {
     const link = this.#link
-    if (link?.writable === true && this.#waiting.length === 0) {
+    if (link?.writable === true && this.#waiting.length === 0 && !this.#isHeld) {
       this.#writePending(next, link)
       return
     }
@@ -180,6 +223,25 @@ export class Outbox implements Pending {
   #minded(): void {
     const { writeBytes, limits } = this.#host
     this.#room = Math.min(writeBytes, Math.max(0, limits.maxBacklogBytes - this.#waitingBytes))
+  }
+
+  /** Whether something else is to go out before what is pending or waiting. */
+  get #isHeld(): boolean {
+    return this.#holds > 0 || this.#past.length > 0
+  }
+
+  /** One write of the past. */
+  #writePast(link: Link): void {
+    const { turn, writeBytes } = this.#host
+    let batch = turn.root(this.format)
+    let count = 0
+    for (const publication of this.#past) {
+      if (batch.size >= writeBytes) break
+      batch = batch.append(publication.frame(this.format))
+      count++
+    }
+    this.#past = count === this.#past.length ? NO_PAST : this.#past.slice(count)
+    this.#write(batch, link)
   }
 
   #mayReplace(): boolean {
