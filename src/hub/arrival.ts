@@ -9,7 +9,10 @@ export class Arrival {
   readonly #knocked: string | null
   /** How many of the newest messages it wants, by group. */
   #counts: Map<string, number> | null = null
-  #isNew = true
+  /** What it must be told before its past: groups of which it has missed something. */
+  reset: { readonly groups: readonly string[]; readonly cursor: string } | null = null
+  /** It has a cursor, or gets one with the first message of its past. */
+  #hasCursor = false
 
   constructor(recall: Recall, after: string | null) {
     this.#recall = recall
@@ -17,9 +20,9 @@ export class Arrival {
     this.#knocked = recall.position
   }
 
-  /** The cursor that it starts with, unless it brought one or begins in the past. */
+  /** The cursor that it starts with, unless it brought one or gets one with its past. */
   get cursor(): string | null {
-    return this.#isNew ? this.#knocked : null
+    return this.#hasCursor ? null : this.#knocked
   }
 
   /** It joins a group and wants so many of its newest messages. */
@@ -33,12 +36,24 @@ export class Arrival {
     const kept = groups.filter((group) => this.#recall.keepsHistory(group))
     if (kept.length === 0) return null
     if (this.#after !== null) {
-      this.#isNew = false
-      return this.#recall.resume(kept, this.#after)
+      this.#hasCursor = true
+      return this.#resume(kept, this.#after)
     }
     if (this.#counts === null) return null
-    this.#isNew = false
-    return this.#newest(kept, this.#counts)
+    const past = await this.#newest(kept, this.#counts)
+    this.#hasCursor = past.publications.length > 0
+    return past
+  }
+
+  /**
+   * A reset comes first, and must not move the cursor over what follows: cut in the middle, the client would never hear of the rest. Nor may
+   * it come last: with the cursor of a message before it, the client would never hear of the reset.
+   */
+  async #resume(groups: readonly string[], after: string): Promise<Past> {
+    const past = await this.#recall.resume(groups, after)
+    const { publications, lost, cursor } = past
+    if (lost.length > 0) this.reset = { groups: lost, cursor: publications.length === 0 ? cursor : after }
+    return past
   }
 
   /** The newest of some groups, then what all groups got since it knocked: in order, so that the cursor of each is one to resume from. */

@@ -17,7 +17,7 @@ import { asRefusal, denialOf, isClientFault } from './denial.ts'
 import type { Beating } from './heartbeats.ts'
 import { Inbox, type InboxOwner } from './inbox.ts'
 import { Memberships } from './memberships.ts'
-import { Outbox, type OutboxOwner } from './outbox.ts'
+import { NOTHING_MORE, Outbox, type OutboxOwner } from './outbox.ts'
 import type { Past } from './recall.ts'
 import { requestedCursor } from './resume.ts'
 import type { Route, RouteMatch } from './router.ts'
@@ -173,8 +173,10 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.link = link
     this.#phase = OPEN
     this.#host.opened(this)
-    this.outbox.open(link, this.format.control({ open: this.#openControl() }, this.#retryMs()))
+    const open = this.format.control({ open: this.#openControl() }, this.#retryMs())
+    const reset = this.#arrival?.reset ?? null
     this.#arrival = null
+    this.outbox.open(link, joined(open, reset === null ? null : this.format.control({ reset })))
     // Closed between the decision and the start of the response.
     if (this.#closeInfo !== null) this.#shut(this.#closeInfo)
   }
@@ -296,7 +298,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   async #catchUp(): Promise<void> {
     if (this.#phase !== CONNECTING) return
     const { groups } = this
-    await this.#takePast((await this.#arrival?.past(groups)) ?? null, groups)
+    await this.#takePast((await this.#arrival?.past(groups)) ?? null, groups, null)
   }
 
   async #joinWithHistory(group: string, count: number): Promise<void> {
@@ -306,21 +308,24 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
       await this.#memberships.join(group, this.#host.limits.maxGroupsPerConnection)
       past = await this.#host.recall.newestOf(group, count)
     } finally {
-      await this.#takePast(past, [group])
+      // What it gets as the past is behind the cursor that it has: without a newer one it would get it again when it comes back.
+      const cursor = this.#host.recall.position
+      const after = past === null || cursor === null ? null : this.format.control({ cursor })
+      await this.#takePast(past, [group], after)
     }
   }
 
   /** Lets go of what was held back, after the past: through the handlers, where there are any for its types. */
-  async #takePast(past: Past | null, groups: readonly string[]): Promise<void> {
+  async #takePast(past: Past | null, groups: readonly string[], after: Buffer | null): Promise<void> {
     if (past === null) {
-      this.outbox.release([], null, () => false)
+      this.outbox.release(NOTHING_MORE)
       return
     }
     const direct = this.route.handlers.size === 0 ? past.publications : await this.#handlePast(past, groups)
-    const { lost, cursor } = past
-    const notice = lost.length === 0 ? null : this.format.control({ reset: { groups: lost, cursor } })
+    // What its lost groups got up to here is in the snapshot that the client loads.
+    const before = past.lost.length === 0 ? null : this.format.control({ cursor: past.cursor })
     const isRepeated = (live: Publication) => groups.includes(live.group ?? '') && past.covers(live)
-    this.outbox.release(direct, notice, isRepeated)
+    this.outbox.release({ past: direct, before, after, isRepeated })
   }
 
   /** @returns what no handler takes */
@@ -496,4 +501,8 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 function historyCount({ history = 0 }: JoinOptions): number {
   if (Number.isSafeInteger(history) && history >= 0) return history
   throw new MisuseError('invalid-option', `history is ${quote(history)}: it must be a whole number from 0.`)
+}
+
+function joined(first: Buffer | null, second: Buffer | null): Buffer | null {
+  return first === null || second === null ? (first ?? second) : Buffer.concat([first, second])
 }

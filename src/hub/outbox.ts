@@ -27,6 +27,25 @@ export interface OutboxHost {
   readonly writeBytes: number
 }
 
+/** What goes out when an outbox need not hold back any more. */
+export interface Released {
+  /** First of all. */
+  readonly past: readonly Publication[]
+  /** Control objects around what was held back. */
+  readonly before: Buffer | null
+  readonly after: Buffer | null
+  /** Whether something that was held back is among the past. */
+  isRepeated(publication: Publication): boolean
+}
+
+/** Nothing but what was held back. */
+export const NOTHING_MORE: Released = Object.freeze({
+  past: [],
+  before: null,
+  after: null,
+  isRepeated: () => false,
+})
+
 /** Hears what became of a backlog. */
 export interface OutboxOwner {
   /** Too much waits, and the policies leave no way but to close. Called at the end of the turn, when no group is being walked. */
@@ -106,31 +125,31 @@ export class Outbox implements Pending {
   /** Holds everything back until `release`: the past of a group is to go out first. */
   hold(): void {
     this.#host.turn.settle()
+    // What was sent before goes out before, as far as the client takes it.
+    this.flush()
     this.#holds++
   }
 
   /**
-   * What was held back may go out: after the past, and `notice`, and without what `isRepeated` says is among the past. Bounds and
+   * What was held back may go out: between `before` and `after`, after the past, and without what is among it. Bounds and
    * policies are for what is live: the past waits for as long as the client needs to read it, and is framed when it leaves.
    */
-  release(
-    past: readonly Publication[],
-    notice: Buffer | null,
-    isRepeated: (publication: Publication) => boolean,
-  ): void {
+  release(released: Released): void {
     this.#host.turn.settle()
     this.#holds--
     if (this.#isShut) return
     this.#host.turn.add(this)
-    if (past.length === 0 && notice === null) return
+    const { past, before, after, isRepeated } = released
+    if (past.length === 0 && before === null && after === null) return
     this.#past = this.#past.length === 0 ? past : [...this.#past, ...past]
     const held = this.#pending === null ? this.#waiting : [...this.#waiting, this.#pending]
     const frames = held.flatMap((batch) => batch.frames())
     this.#forget()
-    if (notice !== null) this.#keep(new Frame(notice))
+    if (before !== null) this.#keep(new Frame(before))
     for (const frame of frames) {
       if (frame.publication === null || !isRepeated(frame.publication)) this.#keep(frame)
     }
+    if (after !== null) this.#keep(new Frame(after))
   }
 
   /** End of the turn, or the link is writable again. */

@@ -81,6 +81,8 @@ function ssePlain(framing: Framing): StreamFormat {
     frame: (publication: Publication) =>
       Buffer.from(encodeEvent({ id: publication.cursor, data: publication.json })),
     control(control: Control, retryMs?: number) {
+      // No data, no event: an EventSource remembers the id and calls nobody (WHATWG HTML, section 9.2.6).
+      if ('cursor' in control) return Buffer.from(encodeEvent({ id: control.cursor }))
       // Named events: `onmessage` sees publications only.
       const [name, value] = namedControl(control)
       const fields = {
@@ -95,7 +97,9 @@ function ssePlain(framing: Framing): StreamFormat {
   }
 }
 
-function namedControl(control: Control): [name: string, value: unknown] {
+function namedControl(
+  control: Exclude<Control, { readonly cursor: string }>,
+): [name: string, value: unknown] {
   if ('open' in control) return ['open', control.open]
   if ('reset' in control) return ['reset', control.reset]
   if ('dropped' in control) return ['dropped', control.dropped]

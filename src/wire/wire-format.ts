@@ -11,6 +11,8 @@ export type Transport = 'websocket' | 'sse' | 'ndjson'
 export type Control =
   | { readonly open: OpenControl }
   | { readonly reset: { readonly groups: readonly string[]; readonly cursor: string } }
+  /** The client has everything up to here, although no message says so. */
+  | { readonly cursor: string }
   | { readonly reply: number | string | null; readonly result: unknown }
   | {
       readonly reply: number | string | null
@@ -22,6 +24,7 @@ export type Control =
 
 /** The position that a control object tells the client to resume from; `null` where it tells none. */
 export function cursorOf(control: Control): string | null {
+  if ('cursor' in control) return control.cursor
   if ('open' in control) return control.open.cursor ?? null
   return 'reset' in control ? control.reset.cursor : null
 }
