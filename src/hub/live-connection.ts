@@ -49,6 +49,9 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   #closeInfo: DisconnectInfo | null = null
   isPaused = false
   stall: { readonly bytes: number; readonly since: number } | null = null
+  unanswered = 0
+  askedBytes = 0
+  readBytes = 0
   #handlerBacklogBytes = 0
   #abort: AbortController | null = null
   #state: Record<string, unknown> | null = null
@@ -192,11 +195,17 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   drained(): void {
     // The client's end has acknowledged what was written.
     this.isAlive = true
+    // What waits next may be as large.
+    this.stall = null
     this.outbox.flush()
   }
 
   alive(): void {
     this.isAlive = true
+  }
+
+  answered(): void {
+    this.unanswered = Math.max(0, this.unanswered - 1)
   }
 
   closed(code: number, reason: string): void {

@@ -31,6 +31,7 @@ class FakeClient {
         return client.isWritable
       },
       bufferedBytes: 0,
+      writtenBytes: 0,
       answersHeartbeats: false,
       write(batch: Batch) {
         if (client.takesOneWrite) client.isWritable = false
