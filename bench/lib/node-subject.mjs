@@ -30,6 +30,9 @@ export async function startNodeSubject(server, settings, { path = '/events', hel
       if (collect) await call('collect', null)
       return /** @type {import('../types.d.ts').Usage} */ (await call('usage', null))
     },
+    async watch() {
+      await call('watch', null)
+    },
     stop: call.stop,
   }
 }

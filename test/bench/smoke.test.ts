@@ -73,6 +73,13 @@ test.each(SCENARIOS)('%s', (name) => {
   for (const { median } of result?.rows ?? []) expect(median).not.toBeNaN()
 })
 
+test('slow readers are held against each policy, on both transports', () => {
+  const rows = results.find(({ scenario }) => scenario === 'slow-readers')?.rows ?? []
+  const subjects = rows.map(({ subject }) => subject)
+  for (const readers of ['close, stopped', 'drop, stopped', 'latest, stopped', 'latest, 1 KB/s'])
+    for (const transport of ['websocket', 'sse']) expect(subjects).toContain(`hub ${readers}, ${transport}`)
+})
+
 test('no scenario is left out, and the command ends well', () => {
   expect(results.map(({ scenario }) => scenario)).toEqual(SCENARIOS)
   expect(outcome.code, outcome.stderr).toBe(0)
