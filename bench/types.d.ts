@@ -53,6 +53,8 @@ export interface RunningSubject {
   usage(options?: { readonly collect?: boolean }): Promise<Usage>
   /** From now on the peak of resident memory is taken; only subjects in Node. */
   watch?(): Promise<void>
+  /** Of its process, where it has one alone, for tools that look at it from outside. */
+  readonly pid?: number
   stop(): Promise<void>
 }
 

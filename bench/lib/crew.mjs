@@ -2,6 +2,7 @@
 /** A running subject with its clients, and the closed rounds that measure CPU time per delivery. */
 import { connectFleet } from './clients.mjs'
 import { loadGenerator } from './dist.mjs'
+import { countSends } from './system-calls.mjs'
 
 /** @typedef {import('../types.d.ts').Subject} Subject */
 /** @typedef {import('../types.d.ts').Context} Context */
@@ -154,6 +155,17 @@ export class Crew {
     }
     this.#turns.set(key, turns)
     return turns
+  }
+
+  /**
+   * Sends a round and counts the system calls for it. Resolves with how many there were for each connection and turn.
+   *
+   * @param {{ perTurn: number, overHttp?: boolean }} burst @param {number} turns
+   */
+  async sends({ perTurn, overHttp = false }, turns) {
+    const { load } = this.#context.pinning
+    const round = () => this.#round(turns, perTurn, overHttp)
+    return (await countSends(this.running.pid ?? 0, load, round)) / (turns * this.#subscribers)
   }
 
   /** @param {number} turns @param {number} perTurn @param {boolean} overHttp */

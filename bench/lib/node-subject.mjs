@@ -33,6 +33,7 @@ export async function startNodeSubject(server, settings, { path = '/events', hel
     async watch() {
       await call('watch', null)
     },
+    pid: call.pid,
     stop: call.stop,
   }
 }
@@ -68,6 +69,7 @@ async function startProcess(server, prefix) {
       waiting.set(++lastId, { resolve, reject })
       child.send({ id: lastId, operation, args })
     })
+  call.pid = child.pid ?? 0
   call.stop = async () => {
     if (child.exitCode !== null) return
     const exited = once(child, 'exit')
