@@ -25,8 +25,8 @@ const CASES = [
   { perTurn: 100, overHttp: true },
 ]
 
-/** What strace slows down is short: so many turns, which bring no connection more than its buffers hold. */
-const TRACED_TURNS = 10
+/** What strace slows down is short: about so many messages, and at least one turn. */
+const TRACED_MESSAGES = 20
 
 /** @type {import('../types.d.ts').Scenario} */
 export const scenario = {
@@ -78,11 +78,12 @@ async function systemCalls(context, crews, label) {
   }
   const rows = []
   for (const burst of CASES) {
+    const turns = Math.ceil(TRACED_MESSAGES / burst.perTurn)
     for (const crew of crews.filter(({ running }) => running.pid !== undefined)) {
       const { name, kind } = crew.subject
       context.progress(`system calls: ${name} ${label}`)
       // Not permitted in every container.
-      const calls = await crew.sends(burst, TRACED_TURNS).catch((error) => context.note(String(error)))
+      const calls = await crew.sends(burst, turns).catch((error) => context.note(String(error)))
       if (calls === undefined) return rows
       rows.push({
         ...{ case: `system calls, ${burst.perTurn} a turn`, subject: `${name} ${label}`, kind },
