@@ -50,7 +50,7 @@ export class Publication {
   /** What it is the newest state of: its `key`, a string, in its group. `null`: of nothing. Read from the message at the first call. */
   get conflationKey(): string | null {
     if (this.#conflationKey === undefined) {
-      const { key } = JSON.parse(this.json) as { key?: unknown }
+      const key = MAY_HAVE_KEY.test(this.json) ? (JSON.parse(this.json) as { key?: unknown }).key : undefined
       this.#conflationKey = typeof key === 'string' ? JSON.stringify([this.group, key]) : null
     }
     return this.#conflationKey
@@ -83,6 +83,9 @@ export class Publication {
     return frame
   }
 }
+
+// Most messages have none and need not be parsed. A name may be written with escapes.
+const MAY_HAVE_KEY = /"key"|\\u/
 
 // A line break in a JSON text is white space between tokens (inside strings it is escaped), but it would end a line of
 // ndjson and a field of SSE. `JSON.stringify` writes none; another program's JSON may.

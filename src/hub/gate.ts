@@ -185,5 +185,6 @@ const NOBODY: LinkOwner = Object.freeze({
   received() {},
   drained() {},
   alive() {},
+  answered() {},
   closed() {},
 } satisfies LinkOwner)

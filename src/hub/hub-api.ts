@@ -87,10 +87,15 @@ export interface GroupInfo {
   readonly connections: Readonly<Record<Transport, number>>
 }
 
-/** Counts since the hub was created, of this node. */
+/** What is now, and counts since the hub was created, of this node. */
 export interface HubStats {
   readonly connections: Readonly<Record<Transport, number>>
   readonly groups: number
+  /**
+   * Bytes that wait for slow readers now; what several wait for counts once. The newest 64 KiB of each are not in it, nor what the system
+   * holds for it. Bounded by `limits.maxTotalBacklogBytes`.
+   */
+  readonly backlogBytes: number
   /** Connections let in. */
   readonly opened: number
   /** Clients not let in. */

@@ -75,8 +75,13 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
   }
 
   get stats(): HubStats {
-    const { connections, groups, counters } = this.#core
-    return { connections: connections.open, groups: groups.size, ...counters }
+    const { connections, groups, backlog, counters } = this.#core
+    return {
+      connections: connections.open,
+      groups: groups.size,
+      backlogBytes: backlog.totalBytes,
+      ...counters,
+    }
   }
 
   consumer<Path extends string>(path: Path, consumer: Consumer<AnyMessages, PathParams<Path>>): void {

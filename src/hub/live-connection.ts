@@ -1,5 +1,5 @@
 import { ERRORS, type ErrorCode, GroupcastError, isComeBackCode, MisuseError } from '../errors.ts'
-import { Frame } from '../frame.ts'
+import { Frame, type Waiting } from '../frame.ts'
 import { encodeMessage } from '../message.ts'
 import { quote } from '../names.ts'
 import { Publication } from '../publication.ts'
@@ -54,6 +54,9 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   isPaused = false
   heartbeatSlot = 0
   stall: { readonly bytes: number; readonly since: number } | null = null
+  unanswered = 0
+  askedBytes = 0
+  readBytes = 0
   #handlerBacklogBytes = 0
   #abort: AbortController | null = null
   #state: Record<string, unknown> | null = null
@@ -212,11 +215,17 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   drained(): void {
     // The client's end has acknowledged what was written.
     this.isAlive = true
+    // What waits next may be as large.
+    this.stall = null
     this.outbox.flush()
   }
 
   alive(): void {
     this.isAlive = true
+  }
+
+  answered(): void {
+    this.unanswered = Math.max(0, this.unanswered - 1)
   }
 
   closed(code: number, reason: string): void {
@@ -324,7 +333,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     const direct = this.route.handlers.size === 0 ? past.publications : await this.#handlePast(past, groups)
     // What its lost groups got up to here is in the snapshot that the client loads.
     const before = past.lost.length === 0 ? null : this.format.control({ cursor: past.cursor })
-    const isRepeated = (live: Publication) => groups.includes(live.group ?? '') && past.covers(live)
+    const isRepeated = (live: Waiting) => groups.includes(live.group ?? '') && past.covers(live)
     this.outbox.release({ past: direct, before, after, isRepeated })
   }
 

@@ -1,5 +1,5 @@
 import { type Batch, FrameRun } from '../batch.ts'
-import { Frame } from '../frame.ts'
+import { Frame, type Waiting } from '../frame.ts'
 import type { Limits } from '../options.ts'
 import type { Publication } from '../publication.ts'
 import { type SlowPolicy, shed } from '../slow.ts'
@@ -10,6 +10,8 @@ import type { Pending, Turn } from './turn.ts'
 
 /** Dropping goes down to this part of the limit: a walk through a backlog then pays for a quarter of it in new messages. */
 const TARGET = 3 / 4
+/** Replacing must make this much room to be enough by itself: or the next message would have the whole backlog walked through again. */
+const ENOUGH = 15 / 16
 
 /** What most outboxes have waiting: they share it (bench: idle-memory). */
 const NONE: readonly Batch[] = Object.freeze([])
@@ -35,7 +37,7 @@ export interface Released {
   readonly before: Buffer | null
   readonly after: Buffer | null
   /** Whether something that was held back is among the past. */
-  isRepeated(publication: Publication): boolean
+  isRepeated(publication: Waiting): boolean
 }
 
 /** Nothing but what was held back. */
@@ -224,9 +226,11 @@ export class Outbox implements Pending {
     this.#hasWaited = true
     this.#wait(pending)
     const { backlog, limits } = this.#host
+    if (!backlog.isOverTotal && this.#waitingBytes <= limits.maxBacklogBytes) return
+    // Newer messages in place of older ones lose nothing: only what is still too much is dropped.
+    if (this.#mayReplace()) this.#shed(Number.POSITIVE_INFINITY)
     if (backlog.isOverTotal) this.#shed(0)
-    else if (this.#waitingBytes > limits.maxBacklogBytes) this.#shed(limits.maxBacklogBytes * TARGET)
-    else return
+    else if (this.#waitingBytes > limits.maxBacklogBytes * ENOUGH) this.#shed(limits.maxBacklogBytes * TARGET)
     if (backlog.isOverTotal || this.#waitingBytes > limits.maxBacklogBytes) this.overflow()
   }
 

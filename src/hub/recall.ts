@@ -11,7 +11,7 @@ export interface Past {
   /** The position that these make up for. */
   readonly cursor: string
   /** Whether a live publication of a group that keeps history is from before that position: it is among the past, or lost with it. */
-  covers(publication: Publication): boolean
+  covers(publication: Pick<Publication, 'cursor'>): boolean
 }
 
 /** How the past travels: `resumed` moves the client's cursor on; `joined` does not, since it is older than what the client has of other groups. */

@@ -41,6 +41,7 @@ export class FakeHub implements Hub {
     return {
       connections: { websocket: 1, sse: 2, ndjson: 0 },
       groups: this.members.size,
+      backlogBytes: 7,
       opened: 10,
       denied: 1,
       received: 2,

@@ -123,7 +123,7 @@ describe('a client that comes back', () => {
       'message',
       'cursor',
     ])
-    expect(resets(link)[0]?.groups).toEqual(['kept.a'])
+    expect(resets(link)[0]).toEqual({ groups: ['kept.a'], cursor })
   })
 
   test('is told to reset when the epoch has changed', async () => {
@@ -261,6 +261,13 @@ describe('a client that joins with history later', () => {
       [5, undefined],
     ])
     expect(live.cursor).toBe(link.envelopes[1]?.cursor)
+    // Behind all of it, a cursor that makes up for the past: who is cut now does not get it again.
+    const [bare] = link.envelopes
+      .filter(({ message, cursor }) => message === undefined && cursor !== undefined)
+      .slice(-1)
+    const again = await connect(query(['kept.a', 'kept.b'], bare?.cursor))
+    await settled()
+    expect(numbers(again)).toEqual([6])
   })
 })
 

@@ -30,6 +30,7 @@ export class FakeLink implements Link {
   readonly envelopes: Envelope[] = []
   readonly batches: Batch[] = []
   readonly bufferedBytes = 0
+  readonly writtenBytes = 0
   readonly answersHeartbeats = false
   #owner: LinkOwner
   #now: () => number

@@ -79,6 +79,7 @@ export class WebSockets {
     const link = new WebSocketLink(client, socket, owner)
     client.link = link
     client.on('message', onMessage)
+    client.on('pong', onPong)
     client.on('error', ignore)
     client.on('close', onClose)
     ;(socket as LinkedSocket)[OWNER] = owner
@@ -134,6 +135,10 @@ function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
   else link?.owner.received(data.toString())
 }
 
+function onPong(this: WebSocket): void {
+  ;(this as LinkedWebSocket).link?.owner.answered()
+}
+
 function onClose(this: WebSocket, code: number, reason: Buffer): void {
   const { link, sentCode } = this as LinkedWebSocket
   ;(this as LinkedWebSocket).link = null
@@ -162,6 +167,10 @@ class WebSocketLink implements Link {
 
   get bufferedBytes(): number {
     return this.#socket.writableLength
+  }
+
+  get writtenBytes(): number {
+    return this.#socket.bytesWritten
   }
 
   write(batch: Batch): void {
