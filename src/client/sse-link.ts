@@ -27,7 +27,7 @@ export function openEventStream(
     const type = response.headers.get('Content-Type')
     if (response.status !== 200) return refusal(response)
     if (!type?.startsWith('text/event-stream') || !response.body) return lost(`Not an event stream: ${type}`)
-    const parse = eventStreamParser({ event: events.text, retry: events.retry })
+    const parse = eventStreamParser(events)
     const decoder = new TextDecoder()
     const reader = response.body.getReader()
     for (;;) {

@@ -15,7 +15,7 @@ interface Parsed {
 function parse(bytes: Uint8Array, cuts: readonly number[] = []): Parsed {
   const parsed: Parsed = { events: [], retries: [] }
   const feed = eventStreamParser({
-    event: (data) => parsed.events.push(data),
+    text: (data) => parsed.events.push(data),
     retry: (ms) => parsed.retries.push(ms),
   })
   const decoder = new TextDecoder()

@@ -481,7 +481,7 @@ describe('falling back', () => {
   test('a WebSocket that hangs is one that cannot be opened', async () => {
     const { network, clock } = setUp()
     await network.next()
-    clock.advance(10_000)
+    clock.advance(15_000)
     expect((await network.next()).transport).toBe('sse')
   })
 
