@@ -48,6 +48,8 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
 
   const opened = (start: string | null = null) => {
     cursor ??= start
+    // What made the attempt urgent says nothing about what comes after it.
+    isUrgent = false
     if (!connection) return
     routes.opened(connection.transport)
     memberships.opened(connection)

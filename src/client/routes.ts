@@ -44,7 +44,7 @@ export function createRoutes({ transports, fallbackMs, clock, storage }: Setting
   return {
     order() {
       hasFailed = false
-      return clock.now() < avoidUntil ? transports.toReversed() : transports
+      return clock.now() < avoidUntil ? [...transports].reverse() : transports
     },
     opened(transport) {
       if (transport === transports[0]) avoid(0)
@@ -57,7 +57,7 @@ export function createRoutes({ transports, fallbackMs, clock, storage }: Setting
       hasFailed = isCut && !id
       if (!id) return
       quickCuts = isCut && openMs < QUICK_CUT_MS ? quickCuts + 1 : 0
-      if (quickCuts === MOST_QUICK_CUTS) avoidForAWhile()
+      if (quickCuts >= MOST_QUICK_CUTS) avoidForAWhile()
     },
   }
 }

@@ -1,10 +1,11 @@
 import { createServer } from 'node:http'
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { CHROMIUM_PATH, launchBrowser } from '../support/browser.ts'
 import { listen, stop } from '../support/hub-server.ts'
 import { bundle } from './bundle.ts'
 import type { Driver } from './driver.ts'
+import { startScriptedHub } from './scripted-hub.ts'
 import { clientSuite, type RemoteDriver } from './suite.ts'
 
 // Its hubs listen elsewhere, so everything crosses origins, as it often does.
@@ -17,18 +18,29 @@ const server = createServer((request, response) => {
       : '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.js"></script>',
   )
 })
+/** How long a condition may take to come true; conditions end their wait at once. */
+const PATIENCE = { timeout: 15_000, interval: 10 }
 const exceptions: string[] = []
 let script = ''
 let browser: Browser
 let page: Page
-const place = { driver: remoteDriver(), origin: '' }
+const place = { driver: remoteDriver(() => page), origin: '' }
 
-/** Calls the driver in the page. */
-function remoteDriver(): RemoteDriver {
+/** Loads the page anew, in a new tab unless one is given. */
+async function load(tab?: Page): Promise<Page> {
+  const loaded = tab ?? (await browser.newPage())
+  loaded.on('pageerror', (error) => exceptions.push(error.message))
+  await loaded.goto(place.origin)
+  await loaded.waitForFunction(() => 'driver' in globalThis)
+  return loaded
+}
+
+/** The driver of a page. */
+function remoteDriver(tab: () => Page): RemoteDriver {
   const call =
     (method: keyof Driver) =>
     (...args: unknown[]) =>
-      page.evaluate(
+      tab().evaluate(
         ([name, values]) => {
           const { driver } = globalThis as unknown as {
             driver: Record<string, (...args: unknown[]) => unknown>
@@ -46,10 +58,7 @@ beforeAll(async () => {
   script = (await bundle(new URL('page.ts', import.meta.url).pathname)).code
   place.origin = await listen(server)
   browser = await launchBrowser()
-  page = await browser.newPage()
-  page.on('pageerror', (error) => exceptions.push(error.message))
-  await page.goto(place.origin)
-  await page.waitForFunction(() => 'driver' in globalThis)
+  page = await load()
 }, 60_000)
 
 afterAll(async () => {
@@ -59,6 +68,37 @@ afterAll(async () => {
 
 describe.skipIf(CHROMIUM_PATH === '')('the client in Chromium', { timeout: 60_000 }, () => {
   clientSuite(place)
+
+  test('comes back at once when the browser is online again', async () => {
+    const hub = await startScriptedHub()
+    await place.driver.start('surfer', hub.url, { isTimeManual: true })
+    onTestFinished(() => place.driver.close('surfer'))
+    const first = await hub.next()
+    first.open()
+    await expect.poll(async () => (await place.driver.told('surfer')).state, PATIENCE).toBe('open')
+    first.cut()
+    await expect.poll(async () => (await place.driver.told('surfer')).state, PATIENCE).toBe('waiting')
+    await page.context().setOffline(true)
+    await page.context().setOffline(false)
+    await hub.next()
+  })
+
+  test('remembers from page to page of a tab which transport failed', async () => {
+    const hub = await startScriptedHub()
+    hub.refused = (transport) => (transport === 'websocket' ? 502 : null)
+    const tab = await load()
+    onTestFinished(() => tab.close())
+    const driver = remoteDriver(() => tab)
+    for (let n = 0; n < 2; n++) {
+      await driver.start('visitor', hub.url, { isRemembered: true })
+      const connection = await hub.next()
+      expect(connection.transport).toBe('sse')
+      connection.open()
+      await expect.poll(async () => (await driver.told('visitor')).state, PATIENCE).toBe('open')
+      await load(tab)
+    }
+    expect(hub.refusals).toEqual(['websocket'])
+  })
 
   test('nothing was thrown that nobody caught', () => {
     expect(exceptions).toEqual([])

@@ -39,6 +39,8 @@ export interface DrivenOptions
   readonly tokens?: readonly string[]
   /** Time stands still until it is turned. Otherwise waits are short. */
   readonly isTimeManual?: boolean
+  /** Whether the tab remembers a transport that failed. */
+  readonly isRemembered?: boolean
 }
 
 /** Each function may be called from another process. */
@@ -70,7 +72,7 @@ export function createDriver(platform: Pick<ClientOptions, 'WebSocket'> = {}): D
     return found
   }
   return {
-    start(name, url, { tokens, isTimeManual, ...options }) {
+    start(name, url, { tokens, isTimeManual, isRemembered, ...options }) {
       const clock = manualClock()
       const left = [...(tokens ?? [])]
       const client = connect(url, {
@@ -78,7 +80,7 @@ export function createDriver(platform: Pick<ClientOptions, 'WebSocket'> = {}): D
         ...options,
         // Full jitter of nearly nothing: waits of some milliseconds, which still get longer.
         random: () => 0.01,
-        storage: false,
+        ...(!isRemembered && { storage: false }),
         ...(isTimeManual && { clock }),
         ...(tokens && { getToken: () => (left.length > 1 ? left.shift() : left[0]) }),
       })

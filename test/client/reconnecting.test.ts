@@ -399,6 +399,21 @@ describe('the page', () => {
     await until('it waits again as usual', () => client.state === 'waiting')
   })
 
+  test('… but not without a wait ever after: the network came back while a token was fetched', async () => {
+    const events = new EventTarget()
+    let answer: (token: string) => void = () => {}
+    const getToken = () =>
+      new Promise<string>((resolve) => {
+        answer = resolve
+      })
+    const { network, opened, reaches } = setUp({ events, getToken })
+    events.dispatchEvent(new Event('online'))
+    answer('t')
+    ;(await opened()).close(1_012)
+    await reaches('waiting')
+    await network.quiet()
+  })
+
   test('reconnects when it comes out of the back/forward cache', async () => {
     const events = new EventTarget()
     const { network, opened } = setUp({ events })
@@ -497,6 +512,24 @@ describe('falling back', () => {
     for (const ms of lives) {
       const attempt = await opened()
       expect(attempt.transport).toBe('websocket')
+      clock.advance(ms)
+      attempt.cut()
+      await reaches('waiting')
+      clock.advance(30_000)
+    }
+    expect((await network.next()).transport).toBe('sse')
+  })
+
+  test('a proxy that still cuts when WebSockets have their turn again is found out at once', async () => {
+    const { opened, clock, reaches, network } = setUp({ fallbackMs: 60_000 })
+    for (const [transport, ms] of [
+      ['websocket', 0],
+      ['websocket', 0],
+      ['sse', 60_000],
+      ['websocket', 0],
+    ] as const) {
+      const attempt = await opened({ heartbeatMs: 0 })
+      expect(attempt.transport).toBe(transport)
       clock.advance(ms)
       attempt.cut()
       await reaches('waiting')
