@@ -59,6 +59,7 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
       const joined = client.join('b').then(() => settled.push('joined'))
       const left = client.leave('a').then(() => settled.push('left'))
       const attempt = await network.next()
+      expect(attempt.url.searchParams.getAll('group')).toEqual([])
       await network.quiet()
       expect(settled).toEqual([])
       attempt.open()
@@ -255,6 +256,23 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
         expect(reported).toEqual([failures[1], failures[2], failures[3], failures[0]])
       } finally {
         vi.unstubAllGlobals()
+      }
+    })
+
+    test('a listener that adds others is not kept busy with them', async () => {
+      const { client, opened } = setUp(only)
+      let calls = 0
+      let remove = () => {}
+      const addAnew = () => {
+        calls++
+        remove()
+        remove = client.on('x', addAnew)
+      }
+      remove = client.on('x', addAnew)
+      const attempt = await opened()
+      for (let n = 1; n <= 2; n++) {
+        attempt.say({ message: { type: 'x' } })
+        await until('it was called', () => calls === n)
       }
     })
 
