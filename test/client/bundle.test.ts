@@ -15,7 +15,6 @@ beforeAll(async () => {
 
 test(`is at most ${MOST_BYTES} bytes, minified and gzipped`, () => {
   const { length } = gzipSync(client.code, { level: 9 })
-  console.error(`client: ${length} bytes gzipped, ${client.code.length} minified`)
   expect(length).toBeLessThanOrEqual(MOST_BYTES)
 })
 
