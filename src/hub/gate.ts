@@ -24,7 +24,7 @@ import type { RouteMatch, Router } from './router.ts'
 const CONNECTION_HEADER = 'Groupcast-Connection'
 
 const METHODS = 'GET, POST, OPTIONS'
-const CORS = { methods: METHODS, headers: `Content-Type, Last-Event-ID, ${CONNECTION_HEADER}` }
+const CORS = { methods: METHODS, headers: `Authorization, Content-Type, Last-Event-ID, ${CONNECTION_HEADER}` }
 
 const HOST_DETAIL = 'The Host header names no host that this server answers to (allowedHosts).'
 
