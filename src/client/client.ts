@@ -12,7 +12,7 @@ export type ClientState = 'connecting' | 'open' | 'waiting' | 'closed'
 export interface MessageContext {
   /** `null`: it was sent to this connection alone. */
   readonly group: string | null
-  /** Its position; `null` where the group keeps no history. */
+  /** Its position in the group's history; `null` where the group keeps no history. */
   readonly cursor: string | null
 }
 
@@ -24,6 +24,12 @@ export interface Reset {
   readonly groups: readonly string[]
   /** What follows comes after this position. */
   readonly cursor?: string
+}
+
+/** How to join a group. */
+export interface JoinOptions {
+  /** So many of its newest messages first. */
+  readonly history?: number
 }
 
 /** A connection to a hub that comes back by itself. */
@@ -60,11 +66,12 @@ export interface Client<M> {
   onState(listener: (state: ClientState, reason: ClientError | null) => unknown): () => void
 
   /**
-   * Joins a group, now and after each reconnection. Resolves when the hub has done so: without a connection, on the next one.
+   * Joins a group, now and after each reconnection. Resolves when the hub has done so: without a connection, on the next one. With
+   * `history` the newest messages that the group keeps come first.
    *
    * @throws {ClientError} with the code of the refusal (`forbidden`, …); `closed`
    */
-  join(group: string): Promise<void>
+  join(group: string, options?: JoinOptions): Promise<void>
   /**
    * Leaves a group. Until it resolves messages of the group may come. Without a connection it resolves on the next one.
    *

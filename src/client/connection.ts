@@ -9,6 +9,7 @@ export interface Envelope {
   readonly open?: { readonly connection: string; readonly heartbeatMs: number; readonly cursor?: string }
   readonly group?: string | null
   readonly cursor?: string | null
+  readonly past?: string
   readonly message?: { readonly type: string }
   readonly reset?: { readonly groups: readonly string[]; readonly cursor?: string }
   readonly dropped?: { readonly count: number }

@@ -1,5 +1,5 @@
 /** The client library: `groupcast/client`. No dependencies; the same code in browsers and in Node. */
-export type { Client, ClientState, MessageAt, MessageContext, Reset } from './client.ts'
+export type { Client, ClientState, JoinOptions, MessageAt, MessageContext, Reset } from './client.ts'
 export { ClientError, type ClientErrorCode } from './client-error.ts'
 export { connect } from './connect.ts'
 export type { ClientTransport } from './link.ts'

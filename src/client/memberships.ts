@@ -1,3 +1,4 @@
+import type { JoinOptions } from './client.ts'
 import type { ClientError } from './client-error.ts'
 import type { Connection } from './connection.ts'
 
@@ -5,6 +6,7 @@ import type { Connection } from './connection.ts'
 interface Change {
   readonly kind: 'join' | 'leave'
   readonly group: string
+  readonly options: JoinOptions | undefined
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
@@ -16,7 +18,12 @@ interface Change {
 export interface Memberships {
   readonly groups: Set<string>
   /** Resolves when the hub has done it, on this connection or a later one. */
-  change(kind: Change['kind'], group: string, connection: Connection | undefined): Promise<void>
+  change(
+    kind: Change['kind'],
+    group: string,
+    options: JoinOptions | undefined,
+    connection: Connection | undefined,
+  ): Promise<void>
   /** Sends what could not be sent, or was not answered, before. */
   opened(connection: Connection): void
   /** There will be no other connection. */
@@ -28,9 +35,9 @@ export function createMemberships(given: readonly string[], onLeft: (group: stri
   const changes = new Set<Change>()
 
   const send = async (change: Change, connection: Connection) => {
-    const { kind, group, resolve, reject } = change
+    const { kind, group, options, resolve, reject } = change
     try {
-      await connection.request({ [kind]: group })
+      await connection.request({ [kind]: group, ...options })
       if (kind === 'join') groups.add(group)
       else {
         // Again: the answer to an earlier join may have come meanwhile.
@@ -48,9 +55,9 @@ export function createMemberships(given: readonly string[], onLeft: (group: stri
 
   return {
     groups,
-    change: (kind, group, connection) =>
+    change: (kind, group, options, connection) =>
       new Promise((resolve, reject) => {
-        const change = { kind, group, resolve, reject }
+        const change = { kind, group, options, resolve, reject }
         changes.add(change)
         if (kind === 'leave') groups.delete(group)
         if (connection?.isOpen) send(change, connection)

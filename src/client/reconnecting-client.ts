@@ -1,5 +1,5 @@
 import type { AnyMessages } from '../message.ts'
-import type { Client, ClientState } from './client.ts'
+import type { Client, ClientState, JoinOptions } from './client.ts'
 import { ClientError } from './client-error.ts'
 import { type Connection, type Envelope, openConnection } from './connection.ts'
 import type { ClientTransport } from './link.ts'
@@ -56,11 +56,12 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
     become('open')
   }
 
-  const received = ({ group = null, cursor: position = null, message, reset, dropped }: Envelope) => {
-    // That of a repeat too: whoever joins late gets older messages, and what else is older has yet to come then.
+  const received = ({ group = null, cursor: position, past, message, reset, dropped }: Envelope) => {
+    // Not `past`: it is older than what has come of other groups.
     cursor = position ?? reset?.cursor ?? cursor
-    if (message && !(group && position && repeats.isRepeat(group, position))) {
-      for (const type of [message.type, '*']) listeners.tell(type, message, { group, cursor: position })
+    const at = position ?? past ?? null
+    if (message && !(group && at && repeats.isRepeat(group, at))) {
+      for (const type of [message.type, '*']) listeners.tell(type, message, { group, cursor: at })
     }
     if (reset) listeners.tell(RESET, reset)
     if (dropped) listeners.tell(DROPPED, dropped.count)
@@ -163,9 +164,9 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
       : new ClientError('not-connected', 'There is no connection: nothing was sent')
   }
 
-  const change = async (kind: 'join' | 'leave', group: string) => {
+  const change = async (kind: 'join' | 'leave', group: string, options?: JoinOptions) => {
     if (state === 'closed') throw closedError()
-    return memberships.change(kind, group, connection)
+    return memberships.change(kind, group, options, connection)
   }
 
   if (events) for (const listener of pageListeners) events.addEventListener(...listener)
@@ -191,7 +192,7 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
     onState: (listener) => listeners.add(STATE, listener),
     onReset: (listener) => listeners.add(RESET, listener),
     onDropped: (listener) => listeners.add(DROPPED, listener),
-    join: (group) => change('join', group),
+    join: (group, options) => change('join', group, options),
     leave: (group) => change('leave', group),
     send: (message) => request({ send: message }),
     publish: (group, message) => request({ publish: { group, message } }),
