@@ -2,6 +2,7 @@ import { ERRORS, type ErrorCode, GroupcastError, isComeBackCode } from '../error
 import { Frame } from '../frame.ts'
 import { encodeMessage } from '../message.ts'
 import { Publication } from '../publication.ts'
+import type { Source } from '../source.ts'
 import type { ConnectionRequest, Denial, Link, LinkOwner } from '../transports/backend.ts'
 import { randomRetryMs } from '../wire/http-stream.ts'
 import { fittingReason } from '../wire/websocket.ts'
@@ -15,7 +16,9 @@ import { asRefusal, denialOf, isClientFault } from './denial.ts'
 import type { Beating } from './heartbeats.ts'
 import { Inbox } from './inbox.ts'
 import { Memberships } from './memberships.ts'
+import { MessageStream, type StreamedMessages, type StreamOptions } from './message-stream.ts'
 import { Outbox, type OutboxOwner } from './outbox.ts'
+import { Pace } from './pace.ts'
 import type { RouteMatch } from './router.ts'
 
 /** What a waiting handler costs beside its message. */
@@ -51,6 +54,8 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   stall: { readonly bytes: number; readonly since: number } | null = null
   #handlerBacklogBytes = 0
   #abort: AbortController | null = null
+  /** Of its streams; `null` until there is one. */
+  #pace: Pace | null = null
   #state: Record<string, unknown> | null = null
 
   constructor(
@@ -116,6 +121,21 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.outbox.send(new Publication(null, encodeMessage(message), null).frame(this.format))
   }
 
+  async stream(source: Source, options: StreamOptions): Promise<StreamedMessages> {
+    const pace = this.#streamPace()
+    const target = {
+      get isGone() {
+        return pace.isClosed
+      },
+      ready: () => pace.ready(),
+      send: (message: { readonly type: string }) => this.send(message),
+    }
+    const stream = new MessageStream(source, options, target, (error) =>
+      this.#host.report(error, 'stream', this),
+    )
+    return pace.run(stream)
+  }
+
   async join(group: string): Promise<void> {
     if (this.#phase <= OPEN) await this.#memberships.join(group, this.#host.limits.maxGroupsPerConnection)
   }
@@ -157,6 +177,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#phase = OPEN
     this.#host.opened(this)
     this.outbox.open(link, this.format.control({ open: this.#openControl() }, this.#retryMs()))
+    this.#pace?.drained()
     // Closed between the decision and the start of the response.
     if (this.#closeInfo !== null) this.#shut(this.#closeInfo)
   }
@@ -193,6 +214,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     // The client's end has acknowledged what was written.
     this.isAlive = true
     this.outbox.flush()
+    this.#pace?.drained()
   }
 
   alive(): void {
@@ -276,6 +298,12 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   }
 
   // --- Inside ---
+
+  #streamPace(): Pace {
+    this.#pace ??= new Pace(this)
+    if (this.#phase > OPEN) this.#pace.close()
+    return this.#pace
+  }
 
   /** Whether as many tasks wait as may. */
   get #isFull(): boolean {
@@ -383,6 +411,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     const retryMs = isComeBackCode(info.code) ? this.#retryMs() : undefined
     this.outbox.finish(this.format.control({ close: info }, retryMs))
     this.#phase = CLOSING
+    this.#pace?.close()
     this.#leaveAll()
     link.close(info.code, info.reason)
     // To hear the answer to the close frame, also while a hook still works on what the client said.
@@ -394,6 +423,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#phase = CLOSED
     this.link = null
     this.outbox.shut()
+    this.#pace?.close()
     this.#leaveAll()
     this.#abort?.abort()
     this.#host.closed(this)
