@@ -35,7 +35,6 @@ class BodySource {
   readonly #options: ResolvedStreamOptions
   /** The record of the failure was enqueued: the stream fails when that was read, since failing empties its queue. */
   #failure: GroupcastError | null = null
-  #isCancelled = false
 
   constructor(body: Body, options: ResolvedStreamOptions) {
     this.#body = body
@@ -54,15 +53,13 @@ class BodySource {
   }
 
   cancel(): void {
-    this.#isCancelled = true
+    // A pull that is under way ends now; what it still does, the stream ignores.
     this.#body.close()
   }
 
   /** Whether there was something to enqueue, or nothing more will come. */
   async #enqueueNext(controller: Controller): Promise<boolean> {
     const part = await this.#body.next()
-    // There is nobody to enqueue for.
-    if (this.#isCancelled) return true
     const hasBytes = part.bytes !== null && part.bytes.length > 0
     switch (part.kind) {
       case 'piece':
