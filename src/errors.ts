@@ -232,6 +232,22 @@ export const ERRORS = Object.freeze({
     'The server failed to handle this.',
     'The cause went to the hub’s `onError` (the server logs it).',
   ),
+  'stream-failed': entry(
+    'infrastructure',
+    1011,
+    500,
+    true,
+    'The stream failed: what came before is not the whole.',
+    'The source threw, or yielded what cannot be sent; the cause rejected the promise of the stream or went to `onError`.',
+  ),
+  'stream-aborted': entry(
+    'infrastructure',
+    1011,
+    503,
+    true,
+    'The stream was stopped before its end.',
+    'The application aborted the `signal` that it had given to the stream.',
+  ),
   'channel-full': entry(
     'infrastructure',
     4030,

@@ -18,8 +18,11 @@ const LEAVES = [
   'names.ts',
   'options.ts',
   'origin.ts',
+  'problem.ts',
   'publication.ts',
   'slow.ts',
+  'source.ts',
+  'stream-end.ts',
   'layers/layer.ts',
   'transports/backend.ts',
   'wire',
@@ -31,6 +34,7 @@ const MAY_IMPORT: readonly (readonly [part: string, allowed: readonly string[]])
   ['errors-document.ts', LEAVES],
   ['hub', LEAVES],
   ['groups-consumer.ts', [...LEAVES, 'hub/consumer.ts']],
+  ['streaming', LEAVES],
   ['layers', LEAVES],
   ['transports/node', LEAVES],
   ['testing', LEAVES],
@@ -49,6 +53,8 @@ const MAY_IMPORT: readonly (readonly [part: string, allowed: readonly string[]])
 const MAY_USE: Readonly<Record<string, RegExp>> = {
   hub: /^(nanoid|path-to-regexp)$/,
   'message.ts': /^@standard-schema\/spec$/,
+  // For its types alone: what a response can do, the application brings along.
+  streaming: /^node:http2?$/,
   'transports/node': /^(ws|node:(http|https|http2|net|stream))$/,
   testing: /^node:(assert(\/strict)?|timers\/promises|crypto)$/,
   load: /^(hdr-histogram-js|ws|node:.*)$/,

@@ -1,8 +1,10 @@
 /** Consumers: an application's handlers for one URL pattern. */
 import type { AnyMessages, MessageOf } from '../message.ts'
 import type { SlowPolicy } from '../slow.ts'
+import type { Source } from '../source.ts'
 import type { ConnectionRequest } from '../transports/backend.ts'
 import type { Transport } from '../wire/wire-format.ts'
+import type { PieceOf, StreamedMessages, StreamedType, StreamOptions } from './message-stream.ts'
 
 /** The parameters of a URL pattern: `PathParams<'/chat/:room'>` is `{ room: string }`. */
 export type PathParams<Path extends string> = string extends Path
@@ -48,6 +50,19 @@ export interface Connection<M = AnyMessages, Params = Readonly<Record<string, st
    * @throws {MisuseError} (a `TypeError`) `invalid-message`
    */
   send(message: MessageOf<M>): void
+  /**
+   * Sends what a source yields to this client alone, as `hub.groupStream` does to a group, but at the client's pace: the next piece
+   * is pulled when what was sent before has left. When the client leaves, the source's `return()` runs. In `connect` do not await
+   * it: nothing leaves before that hook has settled.
+   *
+   * @returns when the last message was sent, or the client has left
+   * @throws {MisuseError} (a `TypeError`) `invalid-option`, `invalid-message`; or what the source threw, after the client was told
+   *   by an error message
+   */
+  stream<T extends StreamedType<M>>(
+    source: Source<PieceOf<M, T>>,
+    options: StreamOptions<T>,
+  ): Promise<StreamedMessages>
   /**
    * Puts the connection into a group. Resolves when every later `groupSend` on any node reaches it. Joining twice is joining once.
    *

@@ -5,9 +5,11 @@ import type { ChannelLayer, LayerStatus } from '../layers/layer.ts'
 import type { AnyMessages, MessageOf, MessageSchemas } from '../message.ts'
 import type { Limits } from '../options.ts'
 import type { SlowPolicy } from '../slow.ts'
+import type { Source } from '../source.ts'
 import type { Attachment, ServerBackend } from '../transports/backend.ts'
 import type { Transport } from '../wire/wire-format.ts'
 import type { Consumer, PathParams } from './consumer.ts'
+import type { PieceOf, StreamedMessages, StreamedType, StreamOptions } from './message-stream.ts'
 
 /** What a hub is made of. */
 export interface HubParts<M, Server> {
@@ -161,6 +163,24 @@ export interface Hub<M = AnyMessages, Server = unknown> {
    *   the cursor is none of this layer's; `hub-closed`; or the layer's error
    */
   history(group: string, query?: HistoryQuery): Promise<History<M>>
+  /**
+   * Sends what a source yields to a group: each piece as a message `{ type, stream, index, data }`, and then an `end` or an `error`
+   * (see {@link StreamFields}). The next piece is pulled when the layer has accepted the one before. Members who are slower than
+   * that are slow readers like any others: a group has no pace of its own.
+   *
+   * @returns when the last message was accepted
+   * @throws {MisuseError} (a `TypeError`) `invalid-name`, `invalid-message`, `invalid-option`
+   * @throws {GroupcastError} `invalid-message` where a schema refuses a piece, `hub-closed`; the layer's error; or what the source
+   *   threw. Whatever it was, readers were sent an error message where that could be done, and the source was returned
+   *
+   * @example
+   * await hub.groupStream('chat.lobby', model.answer(prompt), { type: 'chat.token' })
+   */
+  groupStream<T extends StreamedType<M>>(
+    group: string,
+    source: Source<PieceOf<M, T>>,
+    options: StreamOptions<T>,
+  ): Promise<StreamedMessages>
   /**
    * Puts a channel (of a connection on any node, or one that a worker reads) into a group. Does nothing for a connection that has ended.
    *

@@ -5,6 +5,7 @@ import { type AnyMessages, MessageCheck, type MessageOf } from '../message.ts'
 import { assertChannelName, assertGroupName, quote } from '../names.ts'
 import { invalidLimit, isLimit, type Limits, resolveLimits } from '../options.ts'
 import { assertOrigins } from '../origin.ts'
+import type { Source } from '../source.ts'
 import type { Attachment, ServerBackend } from '../transports/backend.ts'
 import { ChannelReader } from './channel-reader.ts'
 import { assertClose } from './close-code.ts'
@@ -24,6 +25,7 @@ import type {
   HubStatus,
   Sent,
 } from './hub-api.ts'
+import { MessageStream, type StreamedMessages, type StreamOptions } from './message-stream.ts'
 import type { AnyConsumer } from './router.ts'
 
 /** How long `close` waits unless told otherwise. */
@@ -35,6 +37,8 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
   readonly #gate: HubGate
   readonly #backend: ServerBackend<Server>
   readonly #attachments = new Set<Attachment>()
+  /** Streams to groups under way. */
+  readonly #streams = new Map<MessageStream, Promise<StreamedMessages>>()
   readonly #closed = new AbortController()
   #closing: Promise<void> | null = null
 
@@ -113,6 +117,24 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
     return readHistory(this.#core.recall, group, query)
   }
 
+  async groupStream(group: string, source: Source, options: StreamOptions): Promise<StreamedMessages> {
+    assertGroupName(group)
+    this.#assertNotClosing()
+    const target = {
+      isGone: false,
+      ready: () => Promise.resolve(),
+      send: (message: MessageOf<AnyMessages>) => this.groupSend(group, message),
+    }
+    const stream = new MessageStream(source, options, target, (error) => this.#core.report(error, 'stream'))
+    const running = stream.run()
+    this.#streams.set(stream, running)
+    try {
+      return await running
+    } finally {
+      this.#streams.delete(stream)
+    }
+  }
+
   async groupAdd(group: string, channel: string): Promise<void> {
     assertGroupName(group)
     assertChannelName(channel)
@@ -184,7 +206,9 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
   }
 
   async #close(deadlineMs: number, pending: Promise<unknown>): Promise<void> {
-    const drained = this.#core.drain(deadlineMs, pending)
+    // Streams have yet to tell the other nodes that no more will come.
+    const drained = this.#core.drain(deadlineMs, Promise.allSettled([pending, ...this.#streams.values()]))
+    for (const stream of this.#streams.keys()) stream.stop('restarting')
     // Readers end at once: what they have not read stays in the channel for others.
     this.#closed.abort()
     try {

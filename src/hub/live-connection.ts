@@ -1,13 +1,14 @@
 import { ERRORS, type ErrorCode, GroupcastError, isComeBackCode, MisuseError } from '../errors.ts'
-import { Frame, type Waiting } from '../frame.ts'
+import { Frame } from '../frame.ts'
 import { encodeMessage } from '../message.ts'
 import { quote } from '../names.ts'
 import { Publication } from '../publication.ts'
+import type { Source } from '../source.ts'
 import type { ConnectionRequest, Denial, Link, LinkOwner } from '../transports/backend.ts'
 import { randomRetryMs } from '../wire/http-stream.ts'
 import { fittingReason } from '../wire/websocket.ts'
 import type { Control, Transport, WireFormat } from '../wire/wire-format.ts'
-import { Arrival } from './arrival.ts'
+import { CatchUp, type Reader } from './catch-up.ts'
 import { type ClientFrame, type FrameForms, parseClientFrame } from './client-frame.ts'
 import { assertClose } from './close-code.ts'
 import { perform } from './commands.ts'
@@ -17,8 +18,9 @@ import { asRefusal, denialOf, isClientFault } from './denial.ts'
 import type { Beating } from './heartbeats.ts'
 import { Inbox, type InboxOwner } from './inbox.ts'
 import { Memberships } from './memberships.ts'
-import { NOTHING_MORE, Outbox, type OutboxOwner } from './outbox.ts'
-import type { Past } from './recall.ts'
+import { MessageStream, type StreamedMessages, type StreamOptions } from './message-stream.ts'
+import { Outbox, type OutboxOwner } from './outbox.ts'
+import { Pace } from './pace.ts'
 import { requestedCursor } from './resume.ts'
 import type { Route, RouteMatch } from './router.ts'
 
@@ -36,7 +38,7 @@ const CLOSED = 3
  * It owns all its state, and nothing of it lives in a shared closure. One file, although long: the life of a connection is one state
  * machine, and its steps are not to be understood apart.
  */
-export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwner, InboxOwner {
+export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwner, InboxOwner, Reader {
   readonly localId: string
   /** What this client has yet to get; groups append to it. */
   readonly outbox: Outbox
@@ -59,11 +61,11 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   readBytes = 0
   #handlerBacklogBytes = 0
   #abort: AbortController | null = null
+  /** Of its streams; `null` until there is one. */
+  #pace: Pace | null = null
   #state: Record<string, unknown> | null = null
-  /** While it is at the door of a hub that keeps history. */
-  #arrival: Arrival | null = null
-  /** By group, what handlers have had as the past and must not get again as live. */
-  #handledPast: Map<string, Past> | null = null
+  /** `null` where the hub keeps no history. */
+  readonly #catchUp: CatchUp | null
 
   constructor(
     localId: string,
@@ -80,7 +82,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#host = host
     this.#memberships = new Memberships(this, host.groups)
     this.#inbox = new Inbox(this)
-    if (host.recall.isOn) this.#arrival = new Arrival(host.recall, requestedCursor(request))
+    this.#catchUp = host.recall.isOn ? new CatchUp(this, host.recall, requestedCursor(request)) : null
   }
 
   // --- What consumers see ---
@@ -126,16 +128,28 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.outbox.send(new Publication(null, encodeMessage(message), null).frame(this.format))
   }
 
+  async stream(source: Source, options: StreamOptions): Promise<StreamedMessages> {
+    const pace = this.#streamPace()
+    const target = {
+      get isGone() {
+        return pace.isClosed
+      },
+      ready: () => pace.ready(),
+      send: (message: { readonly type: string }) => this.send(message),
+    }
+    const stream = new MessageStream(source, options, target, (error) =>
+      this.#host.report(error, 'stream', this),
+    )
+    return pace.run(stream)
+  }
+
   async join(group: string, options: JoinOptions = {}): Promise<void> {
     const count = historyCount(options)
     if (this.#phase > OPEN) return
-    const isWanted = count > 0 && this.#host.recall.keepsHistory(group) && !this.#memberships.has(group)
-    if (isWanted && this.#arrival === null) {
-      await this.#joinWithHistory(group, count)
-      return
-    }
-    if (isWanted) this.#arrival?.wants(group, count)
-    await this.#memberships.join(group, this.#host.limits.maxGroupsPerConnection)
+    const join = () => this.#memberships.join(group, this.#host.limits.maxGroupsPerConnection)
+    // Who is in it already has had, or did not want, its past.
+    if (this.#catchUp === null || this.#memberships.has(group)) await join()
+    else await this.#catchUp.join(group, count, join)
   }
 
   async leave(group: string): Promise<void> {
@@ -159,10 +173,10 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
         this.#decide = null
         resolve(denial)
       }
-      this.outbox.hold()
+      if (this.#catchUp !== null) this.outbox.hold()
       this.#inbox.push(async () => {
         await this.route.consumer.connect?.(this)
-        await this.#catchUp()
+        if (this.#phase === CONNECTING) await this.#catchUp?.arrive(this.groups)
         this.#decide?.(null)
       })
     })
@@ -177,9 +191,9 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#phase = OPEN
     this.#host.opened(this)
     const open = this.format.control({ open: this.#openControl() }, this.#retryMs())
-    const reset = this.#arrival?.reset ?? null
-    this.#arrival = null
-    this.outbox.open(link, joined(open, reset === null ? null : this.format.control({ reset })))
+    const reset = this.#catchUp?.letIn() ?? null
+    this.outbox.open(link, joined(open, reset === null ? null : this.format.control(reset)))
+    this.#pace?.drained()
     // Closed between the decision and the start of the response.
     if (this.#closeInfo !== null) this.#shut(this.#closeInfo)
   }
@@ -218,6 +232,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     // What waits next may be as large.
     this.stall = null
     this.outbox.flush()
+    this.#pace?.drained()
   }
 
   alive(): void {
@@ -249,9 +264,15 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#handlerBacklogBytes += bytes
     this.#inbox.push(() => {
       this.#handlerBacklogBytes -= bytes
-      if (this.#phase > OPEN || this.#hasHandled(publication)) return undefined
+      if (this.#phase > OPEN || this.#catchUp?.hasHandled(publication) === true) return undefined
       return handler(this, publication.message())
     })
+  }
+
+  handle(publication: Publication): Promise<void> | null {
+    if (this.route.handlers.size === 0 || this.#phase > OPEN) return null
+    const handler = this.route.handlers.get(publication.type)
+    return handler === undefined ? null : Promise.resolve(handler(this, publication.message())).then(() => {})
   }
 
   /** A message for this connection's channel. @returns whether there was room for it */
@@ -303,55 +324,10 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 
   // --- Inside ---
 
-  /** Before it is let in: what it missed, or the newest of its groups. */
-  async #catchUp(): Promise<void> {
-    if (this.#phase !== CONNECTING) return
-    const { groups } = this
-    await this.#takePast((await this.#arrival?.past(groups)) ?? null, groups, null)
-  }
-
-  async #joinWithHistory(group: string, count: number): Promise<void> {
-    let past: Past | null = null
-    this.outbox.hold()
-    try {
-      await this.#memberships.join(group, this.#host.limits.maxGroupsPerConnection)
-      past = await this.#host.recall.newestOf(group, count)
-    } finally {
-      // What it gets as the past is behind the cursor that it has: without a newer one it would get it again when it comes back.
-      const cursor = this.#host.recall.position
-      const after = past === null || cursor === null ? null : this.format.control({ cursor })
-      await this.#takePast(past, [group], after)
-    }
-  }
-
-  /** Lets go of what was held back, after the past: through the handlers, where there are any for its types. */
-  async #takePast(past: Past | null, groups: readonly string[], after: Buffer | null): Promise<void> {
-    if (past === null) {
-      this.outbox.release(NOTHING_MORE)
-      return
-    }
-    const direct = this.route.handlers.size === 0 ? past.publications : await this.#handlePast(past, groups)
-    // What its lost groups got up to here is in the snapshot that the client loads.
-    const before = past.lost.length === 0 ? null : this.format.control({ cursor: past.cursor })
-    const isRepeated = (live: Waiting) => groups.includes(live.group ?? '') && past.covers(live)
-    this.outbox.release({ past: direct, before, after, isRepeated })
-  }
-
-  /** @returns what no handler takes */
-  async #handlePast(past: Past, groups: readonly string[]): Promise<Publication[]> {
-    this.#handledPast ??= new Map()
-    for (const group of groups) this.#handledPast.set(group, past)
-    const direct: Publication[] = []
-    for (const publication of past.publications) {
-      const handler = this.route.handlers.get(publication.type)
-      if (handler === undefined) direct.push(publication)
-      else if (this.#phase <= OPEN) await handler(this, publication.message())
-    }
-    return direct
-  }
-
-  #hasHandled(publication: Publication): boolean {
-    return this.#handledPast?.get(publication.group ?? '')?.covers(publication) === true
+  #streamPace(): Pace {
+    this.#pace ??= new Pace(this)
+    if (this.#phase > OPEN) this.#pace.close()
+    return this.#pace
   }
 
   /** Whether as many tasks wait as may. */
@@ -460,6 +436,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     const retryMs = isComeBackCode(info.code) ? this.#retryMs() : undefined
     this.outbox.finish(this.format.control({ close: info }, retryMs))
     this.#phase = CLOSING
+    this.#pace?.close()
     this.#leaveAll()
     link.close(info.code, info.reason)
     // To hear the answer to the close frame, also while a hook still works on what the client said.
@@ -471,6 +448,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#phase = CLOSED
     this.link = null
     this.outbox.shut()
+    this.#pace?.close()
     this.#leaveAll()
     this.#abort?.abort()
     this.#host.closed(this)
@@ -491,7 +469,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 
   #openControl() {
     const { heartbeatMs } = this.#host.limits
-    const cursor = this.#arrival?.cursor ?? null
+    const cursor = this.#catchUp?.cursor ?? null
     return {
       connection: this.id,
       node: this.#host.nodeId,

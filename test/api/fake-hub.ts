@@ -102,6 +102,10 @@ export class FakeHub implements Hub {
     throw notHere()
   }
 
+  async groupStream(): Promise<never> {
+    throw notHere()
+  }
+
   async groupAdd(): Promise<void> {
     throw notHere()
   }

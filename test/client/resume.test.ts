@@ -14,7 +14,7 @@ test.each(['websocket', 'sse'] as const)(
       transports: [transport],
       WebSocket,
       // No wait between connections.
-    random: () => 0,
+      random: () => 0,
     })
     onTestFinished(() => client.close())
     const seen: [string | null, number][] = []
