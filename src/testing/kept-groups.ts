@@ -4,7 +4,7 @@ import type { HistoryBounds } from '../history.ts'
 /** What `kept.few.…` groups keep. */
 export const FEW = 5
 /** What `kept.small.…` groups keep. */
-export const SMALL_BYTES = 1000
+const SMALL_BYTES = 1000
 
 /** More than any case publishes without meaning to. */
 const AMPLE: HistoryBounds = { count: 1000, ageMs: 3_600_000, bytes: 16 * 1024 * 1024 }
