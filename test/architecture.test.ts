@@ -12,6 +12,7 @@ const LEAVES = [
   'errors.ts',
   'frame.ts',
   'glob.ts',
+  'history.ts',
   'json.ts',
   'mailboxes.ts',
   'message.ts',
