@@ -23,7 +23,8 @@ export interface HistoryBounds {
 /** What is kept where `history` says no more than that there is one. */
 export const HISTORY_DEFAULTS = Object.freeze({ count: 100, ageSeconds: 300, bytes: 1024 * 1024 })
 
-const MAX_AGE_SECONDS = 366 * 24 * 60 * 60
+/** The longest that `ageSeconds` may be. */
+export const MAX_AGE_SECONDS = 366 * 24 * 60 * 60
 
 const CHECKS: Readonly<Record<keyof HistoryOptions, readonly [(value: number) => boolean, string]>> = {
   count: [isCount, 'a whole number from 1'],
