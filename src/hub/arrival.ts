@@ -25,8 +25,12 @@ export class Arrival {
     return this.#hasCursor ? null : this.#knocked
   }
 
-  /** It joins a group and wants so many of its newest messages. */
+  /** It joins a group and wants so many of its newest messages; the last join of a group counts. */
   wants(group: string, count: number): void {
+    if (count === 0) {
+      this.#counts?.delete(group)
+      return
+    }
     this.#counts ??= new Map()
     this.#counts.set(group, count)
   }
@@ -39,7 +43,7 @@ export class Arrival {
       this.#hasCursor = true
       return this.#resume(kept, this.#after)
     }
-    if (this.#counts === null) return null
+    if (this.#counts === null || this.#counts.size === 0) return null
     const past = await this.#newest(kept, this.#counts)
     this.#hasCursor = past.publications.length > 0
     return past
@@ -62,8 +66,9 @@ export class Arrival {
     const newest = await this.#recall.newest(wanted)
     if (this.#knocked === null) return newest
     const since = await this.#recall.resume(groups, this.#knocked)
-    const later = new Set(since.publications)
-    const older = newest.publications.filter((publication) => !later.has(publication))
+    // By cursor: large publications are not shared, so they are not the same objects.
+    const later = new Set(since.publications.map(({ cursor }) => cursor))
+    const older = newest.publications.filter(({ cursor }) => !later.has(cursor))
     return { ...since, publications: [...older, ...since.publications] }
   }
 }
