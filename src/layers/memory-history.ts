@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts'
 import type { HistoryBounds } from '../history.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
+import type { KeptGroup, KeptPublication } from './journal.ts'
 import type { LayerPublication, Replay, ReplayRequest } from './layer.ts'
 
 /** One kept publication. */
@@ -197,14 +198,66 @@ export class MemoryHistory {
     if (this.isEmpty) this.#rest()
   }
 
-  /** Forgets everything: whoever comes with a cursor of before is told so. */
-  clear(): void {
+  /** Forgets everything: whoever comes with a cursor of before is told so. A journal gives the epoch that it restores. */
+  clear(epoch = this.#options.newEpoch()): void {
     this.#groups.clear()
     this.#bytes = 0
     this.#sequence = 0
     this.#forgottenTo = 0
-    this.#epoch = this.#options.newEpoch()
+    this.#epoch = epoch
     this.#rest()
+  }
+
+  // --- For a journal: `JournaledHistory` says what each does ---
+
+  get epoch(): string {
+    return this.#epoch
+  }
+
+  get sequence(): number {
+    return this.#sequence
+  }
+
+  get forgottenTo(): number {
+    return this.#forgottenTo
+  }
+
+  groupNames(): string[] {
+    return [...this.#groups.keys()]
+  }
+
+  kept(group: string): KeptGroup | null {
+    const kept = this.#groups.get(group)
+    if (kept === undefined) return null
+    const now = this.#options.clock.now()
+    this.#bytes -= kept.trim(now)
+    const { goneTo, length: count, bytes } = kept
+    return { goneTo, count, bytes, publications: () => keptPublications(kept, now) }
+  }
+
+  restoreGroup(group: string, goneTo: number, bounds: HistoryBounds): void {
+    this.#groups.delete(group)
+    this.#groups.set(group, new GroupHistory(bounds, goneTo))
+  }
+
+  restore(group: string, { sequence, json, ageMs }: KeptPublication, bounds: HistoryBounds): void {
+    const kept = this.#groups.get(group) ?? new GroupHistory(bounds, this.#forgottenTo)
+    if (sequence <= kept.lastSequence) return
+    this.#groups.delete(group)
+    this.#groups.set(group, kept)
+    const now = this.#options.clock.now()
+    const bytes = Buffer.byteLength(json)
+    const publication = { json, cursor: encodeCursor(this.#epoch, sequence) }
+    // The time of day may have been set back: nothing is from the future.
+    kept.push({ sequence, at: now - Math.max(ageMs, 0), bytes, publication })
+    this.#bytes += bytes - kept.trim(now)
+    this.#shrink()
+    this.#stopSweeping ??= this.#options.clock.every(SWEEP_MS, () => this.sweep())
+  }
+
+  restorePosition(sequence: number, forgottenTo: number): void {
+    this.#sequence = sequence
+    this.#forgottenTo = Math.max(this.#forgottenTo, forgottenTo)
   }
 
   #rest(): void {
@@ -246,5 +299,11 @@ export class MemoryHistory {
   #forget(group: string, kept: GroupHistory): void {
     this.#groups.delete(group)
     this.#forgottenTo = Math.max(this.#forgottenTo, kept.lastSequence)
+  }
+}
+
+function* keptPublications(kept: GroupHistory, now: number): Iterable<KeptPublication> {
+  for (const { sequence, at, publication } of kept.select('newest', null)) {
+    yield { sequence, json: publication.json, ageMs: now - at }
   }
 }
