@@ -28,6 +28,9 @@ export interface Journaled {
   readonly errors: { readonly code?: string; readonly message: string }[]
 }
 
+/** What nobody needs to survive a loss of power: waiting for the disk would be most of a test's time. */
+export const quickFiles: Files = { ...systemFiles, sync: async () => {}, syncNow() {} }
+
 let nodes = 0
 
 export async function openLayer(
@@ -42,7 +45,7 @@ export async function openLayer(
     directory,
     maxBytes: 1024 * 1024,
     isSynced: false,
-    files: systemFiles,
+    files: quickFiles,
     timeOfDay: Date.now,
     boot: 'boot',
     ...parts,
@@ -150,13 +153,13 @@ export function failingFiles(
       return call(...given)
     }
   const files: Files = {
-    ...systemFiles,
-    create: step('create', systemFiles.create),
+    ...quickFiles,
+    create: step('create', quickFiles.create),
     write: step('write', systemFiles.write, (file, bytes) =>
       systemFiles.write(file, bytes.subarray(0, bytes.length >> 1)),
     ),
-    sync: step('sync', systemFiles.sync),
-    syncNow: step('syncNow', systemFiles.syncNow),
+    sync: step('sync', quickFiles.sync),
+    syncNow: step('syncNow', quickFiles.syncNow),
     rename: step('rename', systemFiles.rename),
     remove: step('remove', systemFiles.remove),
   }

@@ -117,7 +117,7 @@ export class FileJournal implements Journal {
   }
 
   abandon(): boolean {
-    const { files, directory } = this.#parts
+    const { files, directory, isSynced } = this.#parts
     try {
       this.#stop()
       const { bases, logs, unfinished } = journalFiles(files.list(directory))
@@ -125,7 +125,8 @@ export class FileJournal implements Journal {
       for (const name of [...bases.map(baseName), ...logs.map(logName), ...unfinished.map(unfinishedName)]) {
         files.remove(join(directory, name))
       }
-      if (this.#directory !== null) files.syncNow(this.#directory)
+      // Should they come back after a loss of power: a journal that was not synchronised is not restored then.
+      if (isSynced) this.#syncNames()
       return true
     } catch (error) {
       return codeOf(error) === 'ENOENT'
