@@ -27,6 +27,14 @@ export type {
   Sent,
 } from './hub/hub-api.ts'
 export type {
+  Journal,
+  JournaledHistory,
+  JournalRecord,
+  JournalStart,
+  KeptGroup,
+  KeptPublication,
+} from './layers/journal.ts'
+export type {
   ChannelLayer,
   LayerCapabilities,
   LayerPublication,

@@ -39,7 +39,7 @@ describe('the package', () => {
       ({ kind }) => kind !== 'CJSResolvesToESM' && kind !== 'NoResolution',
     )
     expect(problems).toEqual([])
-    expect(Object.keys(result.entrypoints)).toEqual(['.', './testing', './package.json'])
+    expect(Object.keys(result.entrypoints)).toEqual(['.', './layers/journal', './testing', './package.json'])
   })
 
   test('holds the build, the page, the docs and nothing else', () => {
@@ -64,12 +64,13 @@ test('its entry points load in plain Node and export what they promise', () => {
   const script = `
     const main = await import('groupcast')
     const testing = await import('groupcast/testing')
-    console.log(JSON.stringify([Object.keys(main), Object.keys(testing)]))`
+    const journal = await import('groupcast/layers/journal')
+    console.log(JSON.stringify([main, testing, journal].map((entry) => Object.keys(entry))))`
   const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
     cwd: ROOT,
     encoding: 'utf8',
   })
-  const [main, testing] = JSON.parse(output) as [string[], string[]]
+  const [main, testing, journal] = JSON.parse(output) as [string[], string[], string[]]
   expect(main).toEqual(
     expect.arrayContaining([
       'createHub',
@@ -81,6 +82,7 @@ test('its entry points load in plain Node and export what they promise', () => {
     ]),
   )
   expect(testing).toEqual(expect.arrayContaining(['layerConformance', 'manualClock']))
+  expect(journal).toEqual(['fileJournal'])
 })
 
 test('the lock file names no registry', () => {

@@ -27,7 +27,7 @@ async function written(count = 24) {
     await Promise.all([0, 1, 2].map((add) => model.send(two.layer, GROUPS[add] ?? 'a', jsonOf(n + add))))
   }
   const copy = newDirectory()
-  cpSync(directory, copy, { recursive: true, filter: (path) => !path.endsWith('journal.lock') })
+  cpSync(directory, copy, { recursive: true, filter: (path) => !path.endsWith('.lock') })
   await two.layer.close()
   return { directory: copy, model }
 }
@@ -195,7 +195,7 @@ describe('a process that ends at any step', () => {
         const result = await run(directory, at, isTorn, isSynced, 7)
         isOver = result.isOver
         const copy = newDirectory()
-        cpSync(directory, copy, { recursive: true, filter: (path) => !path.endsWith('journal.lock') })
+        cpSync(directory, copy, { recursive: true, filter: (path) => !path.endsWith('.lock') })
         compactions = Math.max(
           compactions,
           ...readdirSync(copy).map((name) => Number(/\d+/.exec(name)?.[0] ?? 0)),
@@ -250,7 +250,7 @@ test('many restarts, kills and loads end in what a list would have', async () =>
           await new Promise((resolve) => setImmediate(resolve))
           const copy = newDirectory()
           if (isClosed) await layer.close()
-          cpSync(directory, copy, { recursive: true, filter: (path) => !path.endsWith('journal.lock') })
+          cpSync(directory, copy, { recursive: true, filter: (path) => !path.endsWith('.lock') })
           await layer.close()
           expect(errors).toEqual([])
           rmSync(directory, { recursive: true })

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { closeSync, openSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -6,6 +7,13 @@ import { fileJournal } from '../../src/layers/file-journal/index.ts'
 import { memoryBroker, memoryLayer } from '../../src/layers/memory.ts'
 import { manualClock } from '../../src/testing/manual-clock.ts'
 import { Accepted, BOUNDS, jsonOf, newDirectory, openLayer } from './journal-support.ts'
+
+const locksIn = (directory: string) => readdirSync(directory).filter((name) => name.endsWith('.lock'))
+
+/** Makes it look as if nobody had it: what a process leaves that was killed. */
+function removeLock(directory: string): void {
+  for (const name of locksIn(directory)) rmSync(join(directory, name))
+}
 
 const noSink = { deliver() {}, receive: () => true, status() {} }
 
@@ -18,7 +26,7 @@ describe('a restart', () => {
     const model = new Accepted()
     for (let run = 0; run < 4; run++) {
       // A process that was killed holds no lock.
-      if (!isClosed) rmSync(join(directory, 'journal.lock'), { force: true })
+      if (!isClosed) removeLock(directory)
       const { layer, errors } = await openLayer(directory)
       expect(await model.check(layer)).toBe(0)
       for (let n = 0; n < 10; n++) await model.send(layer, n % 2 === 0 ? 'a' : 'b', jsonOf(n))
@@ -95,7 +103,7 @@ describe('a restart', () => {
         const one = await openLayer(directory, { isSynced })
         const cursor = await one.layer.groupSend('a', jsonOf(1))
         if (isClosed) await one.layer.close()
-        else rmSync(join(directory, 'journal.lock'))
+        else removeLock(directory)
         const two = await openLayer(directory, { boot: 'another' })
         const { lost } = await two.layer.replay({ groups: new Map([['a', null]]), after: cursor })
         const isKept = isSynced || isClosed
@@ -233,6 +241,62 @@ describe('the directory', () => {
     await two.layer.close()
   })
 
+  test('that a killed process had belongs to one of those who come', async () => {
+    let winners = 0
+    for (let round = 0; round < 10; round++) {
+      const directory = newDirectory()
+      const script = `require('net').createServer().listen(${JSON.stringify(join(directory, 'journal-0123abcd.lock'))}, () => process.kill(process.pid, 'SIGKILL'))`
+      expect(spawnSync(process.execPath, ['-e', script]).signal).toBe('SIGKILL')
+      expect(readdirSync(directory)).toEqual(['journal-0123abcd.lock'])
+      const opened = await Promise.allSettled([1, 2, 3].map(() => openLayer(directory)))
+      const mine = opened.filter((one) => one.status === 'fulfilled')
+      expect(mine.length).toBeLessThanOrEqual(1)
+      winners += mine.length
+      for (const one of opened) {
+        if (one.status === 'rejected') expect(one.reason).toMatchObject({ code: 'journal-in-use' })
+      }
+      await mine[0]?.value.layer.close()
+      expect(locksIn(directory)).toEqual(mine.length === 1 ? [] : ['journal-0123abcd.lock'])
+    }
+    // All of them may find that they are not alone; hardly ever all the time.
+    expect(winners).toBeGreaterThan(5)
+  })
+
+  test('holds no more bytes than it may, whatever is kept and published', async () => {
+    const directory = newDirectory()
+    const maxBytes = 60_000
+    const one = await openLayer(directory, { maxBytes })
+    let most = 0
+    let batch = 0
+    for (let n = 0; n < 600; n++) {
+      // More groups than a base can hold, while one of them is busy.
+      const sends = [`g${n % 300}`, 'busy'].map((group) => one.layer.groupSend(group, jsonOf(n, 100)))
+      batch = Math.max(batch, sends.length * 220)
+      await Promise.all(sends)
+      if (n % 7 === 0) await new Promise((resolve) => setImmediate(resolve))
+      const sizes = readdirSync(directory).map((name) => statSync(join(directory, name)).size)
+      most = Math.max(
+        most,
+        sizes.reduce((sum, size) => sum + size, 0),
+      )
+    }
+    expect(one.errors).toEqual([])
+    expect(most).toBeLessThan(maxBytes + batch)
+    expect(most).toBeGreaterThan(maxBytes / 2)
+    const { position } = one.layer
+    await one.layer.close()
+    const two = await openLayer(directory, { maxBytes })
+    // The quiet ones had to go, and are not taken for empty.
+    const groups = new Map([['g0', null]])
+    expect(await two.layer.replay({ groups, after: `${position?.split('.')[0]}.1` })).toMatchObject({
+      lost: ['g0'],
+    })
+    expect(await two.layer.replay({ groups: new Map([['busy', null]]), after: position })).toMatchObject({
+      lost: [],
+    })
+    await two.layer.close()
+  })
+
   test('is let go of, descriptors too, when it closes', async () => {
     const directory = newDirectory()
     const descriptors = () => readdirSync('/proc/self/fd').length
@@ -244,14 +308,13 @@ describe('the directory', () => {
       await layer.close()
     }
     expect(descriptors()).toBeLessThanOrEqual(before)
-    expect(readdirSync(directory).filter((name) => name !== 'journal.lock')).toHaveLength(2)
-    expect(readdirSync(directory)).not.toContain('journal.lock')
+    expect(readdirSync(directory)).toHaveLength(2)
   })
 
   test('is readable for its owner alone', async () => {
     const directory = newDirectory()
     const { layer } = await openLayer(directory)
-    for (const name of readdirSync(directory).filter((name) => name.startsWith('journal-'))) {
+    for (const name of readdirSync(directory).filter((name) => !name.endsWith('.lock'))) {
       expect(statSync(join(directory, name)).mode & 0o777).toBe(0o600)
     }
     await layer.close()
