@@ -279,8 +279,7 @@ export class FileJournal implements Journal {
   }
 
   /**
-   * Writes what history keeps while it goes on. A group is copied as it is when its turn comes, so its last publications may be in the log too: each counts
-   * once. Groups that are new since the list was made are in the log alone.
+   * Writes what history keeps while it goes on: what was there when the log was begun, less what is gone when a group's turn comes.
    */
   *#copy(number: number, base: File): Copying {
     const { files } = this.#parts
@@ -307,6 +306,8 @@ export class FileJournal implements Journal {
         }
         encoder.group(group, kept.goneTo)
         for (const { sequence, json, ageMs } of kept.publications()) {
+          // The rest is in the log; a base that grew while it is written would know no bound.
+          if (sequence > begin) break
           encoder.publication(group, sequence, this.#parts.timeOfDay() - ageMs, json)
           if (encoder.length < CHUNK_BYTES) continue
           flush()
