@@ -10,6 +10,8 @@ export interface SubjectSettings {
   readonly groups: number
   /** Bytes of a message's JSON text. */
   readonly size: number
+  /** Keys of the messages; none unless given. */
+  readonly keys?: number
   /** What pins the process to a core: `['taskset', '-c', '0']`, or nothing. */
   readonly prefix: readonly string[]
   /** Only for what the scenario itself knows. */
@@ -32,6 +34,10 @@ export interface Usage {
   readonly rssBytes: number
   /** Of JavaScript, where the subject has any: objects that are alive after a collection. */
   readonly heapBytes?: number
+  /** The most resident memory since `watch`. */
+  readonly peakRssBytes?: number
+  /** What waits for slow readers, by the hub's own count. */
+  readonly backlogBytes?: number
 }
 
 /** A running subject. */
@@ -45,6 +51,10 @@ export interface RunningSubject {
   burst(burst: Burst): Promise<void>
   /** @param options `collect`: garbage first, where the subject can be told */
   usage(options?: { readonly collect?: boolean }): Promise<Usage>
+  /** From now on the peak of resident memory is taken; only subjects in Node. */
+  watch?(): Promise<void>
+  /** Of its process, where it has one alone, for tools that look at it from outside. */
+  readonly pid?: number
   stop(): Promise<void>
 }
 

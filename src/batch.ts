@@ -13,8 +13,10 @@ export class Batch {
   readonly size: number
   /** Frames in the run. */
   readonly length: number
-  readonly #parent: Batch | null
-  readonly #frame: Frame | null
+  #parent: Batch | null
+  #frame: Frame | null
+  /** All frames, in place of `#parent` and `#frame`, of a batch that waits. */
+  #run: readonly Frame[] | null = null
   // The child for the last frame appended, in two fields: while a message goes through a group, every member but the
   // first takes this way (bench: fan-out, 1 group).
   #lastFrame: Frame | null = null
@@ -92,7 +94,18 @@ export class Batch {
       frames[node.length - 1] = node.#frame
       node = node.#parent
     }
+    // One that waits elsewhere, and went on here.
+    const run = node.#run
+    if (run !== null) for (let i = 0; i < run.length; i++) frames[i] = run[i] as Frame
     return frames
+  }
+
+  /** It is to wait: keeps its frames alone, not the batch that led to it for each of them. */
+  settle(): void {
+    if (this.#run !== null) return
+    this.#run = this.frames()
+    this.#parent = null
+    this.#frame = null
   }
 
   /** The turn is over: no other connection will get the same run. What is held longer must not keep alive what the turn brought to others. */
@@ -104,6 +117,7 @@ export class Batch {
 
   #concat(): Buffer {
     if (this.length === 1 && this.#frame !== null) return this.#frame.bytes
+    if (this.length === 1 && this.#run !== null) return (this.#run[0] as Frame).bytes
     return Buffer.concat(
       this.frames().map((frame) => frame.bytes),
       this.size,

@@ -33,7 +33,7 @@ const WHO: readonly unknown[] = ['anyone', 'nobody']
 
 /**
  * A consumer for `/events?group=a&group=b`: puts each client into the groups of its query and, where the rules allow it, lets it
- * join others and publish by command. The standalone server mounts it at `/events`.
+ * join others and publish by command. With `history=20` in the query a new client first gets the 20 newest messages of each group. The standalone server mounts it at `/events`.
  *
  * @example
  * hub.consumer('/events', groupsConsumer({ rules: [{ match: 'chat.*', send: 'anyone' }, { match: '*', join: 'nobody' }] }))
@@ -47,16 +47,28 @@ export function groupsConsumer<M = AnyMessages>(options: GroupsConsumerOptions =
   for (const group of groups) assertGroupName(group)
   return {
     async connect(connection: Connection<M>) {
-      const wanted = new Set(connection.query.getAll(parameter))
+      const { query } = connection
+      const wanted = new Set(query.getAll(parameter))
+      const history = wantedHistory(query.get('history'))
       // All or none: a client that is refused one group must not think that it gets the others.
       for (const group of wanted) {
         if (!mayDo('join', group))
           throw new Refusal('forbidden', `The group ${quote(group)} cannot be joined.`)
       }
-      for (const group of new Set([...groups, ...wanted])) await connection.join(group)
+      for (const group of new Set([...groups, ...wanted])) await connection.join(group, { history })
     },
     authorize: (_connection, action, group) => mayDo(action, group),
   }
+}
+
+/** @throws {Refusal} `bad-request` */
+function wantedHistory(given: string | null): number {
+  if (given === null) return 0
+  if (/^\d{1,9}$/.test(given)) return Number(given)
+  throw new Refusal(
+    'bad-request',
+    `history=${quote(given)}: it must be how many messages are wanted of each group.`,
+  )
 }
 
 function compileRules(rules: readonly GroupRule[]): (action: GroupAction, group: string) => boolean {

@@ -27,6 +27,13 @@ export type {
   Sent,
 } from './hub/hub-api.ts'
 export type {
+  PieceOf,
+  StreamedMessages,
+  StreamedType,
+  StreamFields,
+  StreamOptions,
+} from './hub/message-stream.ts'
+export type {
   Journal,
   JournaledHistory,
   JournalRecord,
@@ -51,6 +58,12 @@ export {
 } from './layers/memory.ts'
 export type { AnyMessages, MessageOf, MessageSchemas } from './message.ts'
 export { DEFAULT_LIMITS, type Limits } from './options.ts'
+export type { Pieces, Source } from './source.ts'
+export type { StreamOutcome } from './stream-end.ts'
+export type { StreamResult } from './streaming/body.ts'
+export { streamResponse } from './streaming/node-response.ts'
+export type { StreamedResponseOptions, StreamFormatName, StreamResponseOptions } from './streaming/options.ts'
+export { streamedResponse } from './streaming/web-response.ts'
 export type {
   Attachment,
   ConnectionRequest,

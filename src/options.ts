@@ -21,9 +21,16 @@ export interface Limits {
   readonly maxJsonDepth: number
   /** Time between heartbeats; `false` turns them off. */
   readonly heartbeatMs: number | false
-  /** A WebSocket that answers a heartbeat with nothing for this long is dead. */
+  /**
+   * A WebSocket that answers a heartbeat with nothing for this long is dead; or for 1.25 ms for each byte written to it since it last owed
+   * no answer, if that is longer: the heartbeat waits behind them.
+   */
   readonly deadAfterMs: number
-  /** A congested client that takes not a byte for this long is dead: it cannot be asked. */
+  /**
+   * A congested client that takes nothing for this long, and 1.25 ms more for each byte that waits in its socket, is dead: it cannot be
+   * asked. Systems hand over nothing more before a third of their buffer is free, which Linux lets grow to 4 MiB: a client that reads
+   * 1 KB/s then seems to take nothing for up to 24 minutes.
+   */
   readonly maxStallMs: number
   /** Longest time from a request to the end of the consumer's `connect`. */
   readonly handshakeTimeoutMs: number
@@ -42,7 +49,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   maxJsonDepth: 64,
   heartbeatMs: 25_000,
   deadAfterMs: 10_000,
-  maxStallMs: 120_000,
+  maxStallMs: 1_800_000,
   handshakeTimeoutMs: 10_000,
   closeTimeoutMs: 10_000,
   retrySpreadMs: 5_000,

@@ -14,6 +14,11 @@ export class Publication {
   readonly json: string
   /** The position after this publication, or `null` where the group keeps no history. */
   readonly cursor: string | null
+  /**
+   * Where it stood in its group, for one that comes late: the newest messages of a group that is joined while others are live. It is no
+   * cursor to resume from, since the client has later messages of its other groups.
+   */
+  readonly past: string | null
   /** The policy of its group for slow readers; `null` leaves it to their consumer. */
   readonly slow: SlowPolicy | null
   #conflationKey: string | null | undefined
@@ -23,11 +28,18 @@ export class Publication {
   readonly #formats: WireFormat[] = []
   readonly #frames: Frame[] = []
 
-  constructor(group: string | null, json: string, cursor: string | null, slow: SlowPolicy | null = null) {
+  constructor(
+    group: string | null,
+    json: string,
+    cursor: string | null,
+    slow: SlowPolicy | null = null,
+    past: string | null = null,
+  ) {
     this.group = group
     this.json = LINE_BREAK.test(json) ? json.replace(LINE_BREAKS, ' ') : json
     this.cursor = cursor
     this.slow = slow
+    this.past = past
   }
 
   get type(): string {
@@ -38,7 +50,7 @@ export class Publication {
   /** What it is the newest state of: its `key`, a string, in its group. `null`: of nothing. Read from the message at the first call. */
   get conflationKey(): string | null {
     if (this.#conflationKey === undefined) {
-      const { key } = JSON.parse(this.json) as { key?: unknown }
+      const key = MAY_HAVE_KEY.test(this.json) ? (JSON.parse(this.json) as { key?: unknown }).key : undefined
       this.#conflationKey = typeof key === 'string' ? JSON.stringify([this.group, key]) : null
     }
     return this.#conflationKey
@@ -49,7 +61,8 @@ export class Publication {
     if (this.#envelope === null) {
       const group = this.group === null ? '' : `"group":${JSON.stringify(this.group)},`
       const cursor = this.cursor === null ? '' : `"cursor":${JSON.stringify(this.cursor)},`
-      this.#envelope = `{${group}${cursor}"message":${this.json}}`
+      const past = this.past === null ? '' : `"past":${JSON.stringify(this.past)},`
+      this.#envelope = `{${group}${cursor}${past}"message":${this.json}}`
     }
     return this.#envelope
   }
@@ -70,6 +83,9 @@ export class Publication {
     return frame
   }
 }
+
+// Most messages have none and need not be parsed. A name may be written with escapes.
+const MAY_HAVE_KEY = /"key"|\\u/
 
 // A line break in a JSON text is white space between tokens (inside strings it is escaped), but it would end a line of
 // ndjson and a field of SSE. `JSON.stringify` writes none; another program's JSON may.

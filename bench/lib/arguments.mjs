@@ -2,7 +2,7 @@
 /** The command line of the benchmark. */
 import { parseArgs } from 'node:util'
 
-const USAGE = `npm run bench                      all scenarios, quick (under three minutes)
+const USAGE = `npm run bench                      all scenarios, quick (a few minutes)
 npm run bench -- <scenario>… [options]
 
   --subject a,b       only these subjects, by name

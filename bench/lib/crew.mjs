@@ -2,6 +2,7 @@
 /** A running subject with its clients, and the closed rounds that measure CPU time per delivery. */
 import { connectFleet } from './clients.mjs'
 import { loadGenerator } from './dist.mjs'
+import { countSends } from './system-calls.mjs'
 
 /** @typedef {import('../types.d.ts').Subject} Subject */
 /** @typedef {import('../types.d.ts').Context} Context */
@@ -22,7 +23,7 @@ const ROUND_CPU_MS = 50
  * @property {number} [groups]
  * @property {number} [groupsEach]
  * @property {number} [subscribers]
- * @property {number} [slow]
+ * @property {number} [keys]
  * @property {number} [size]
  * @property {Readonly<Record<string, unknown>>} [extra]
  */
@@ -34,6 +35,7 @@ export class Crew {
   /** @type {Context} */ #context
   /** @type {number} */ #subscribers
   /** @type {number} */ #size
+  /** @type {number} */ #keys
   /** @type {number} Deliveries of one message. */ #reach
   #next = 0
   /** Turns of a round, by what is sent. @type {Map<string, number>} */
@@ -45,15 +47,16 @@ export class Crew {
    * @param {Subject} subject
    * @param {import('../types.d.ts').RunningSubject} running
    * @param {import('../../src/load/index.ts').Fleet} fleet
-   * @param {Required<Pick<CrewSettings, 'subscribers' | 'size' | 'groups' | 'groupsEach'>>} settings
+   * @param {Required<Pick<CrewSettings, 'subscribers' | 'size' | 'keys' | 'groups' | 'groupsEach'>>} settings
    */
-  constructor(context, subject, running, fleet, { subscribers, size, groups, groupsEach }) {
+  constructor(context, subject, running, fleet, { subscribers, size, keys, groups, groupsEach }) {
     this.#context = context
     this.subject = subject
     this.running = running
     this.fleet = fleet
     this.#subscribers = subscribers
     this.#size = size
+    this.#keys = keys
     this.#reach = (subscribers * groupsEach) / groups
   }
 
@@ -66,19 +69,20 @@ export class Crew {
    */
   static async start(context, subject, settings) {
     const { options } = context
-    const { transport, groups = 1, groupsEach = 1, slow = 0, extra = {} } = settings
+    const { transport, groups = 1, groupsEach = 1, keys = 0, extra = {} } = settings
     const { subscribers = options.subscribers, size = options.size } = settings
     context.progress(`${subject.name}: connecting ${subscribers} clients (${transport})`)
-    const running = await subject.start({ transport, groups, size, prefix: context.pinning.subject, extra })
+    const { subject: prefix } = context.pinning
+    const running = await subject.start({ transport, groups, size, keys, prefix, extra })
     try {
       const { fleet } = await connectFleet(context, running, {
         transport,
         groups,
         groupsEach,
-        slow,
+        keys,
         clients: subscribers,
       })
-      return new Crew(context, subject, running, fleet, { subscribers, size, groups, groupsEach })
+      return new Crew(context, subject, running, fleet, { subscribers, size, keys, groups, groupsEach })
     } catch (error) {
       await running.stop()
       throw new Error(`${subject.name}: ${error instanceof Error ? error.message : error}`)
@@ -153,6 +157,17 @@ export class Crew {
     return turns
   }
 
+  /**
+   * Sends a round and counts the system calls for it. Resolves with how many there were for each connection and turn.
+   *
+   * @param {{ perTurn: number, overHttp?: boolean }} burst @param {number} turns
+   */
+  async sends({ perTurn, overHttp = false }, turns) {
+    const { load } = this.#context.pinning
+    const round = () => this.#round(turns, perTurn, overHttp)
+    return (await countSends(this.running.pid ?? 0, load, round)) / (turns * this.#subscribers)
+  }
+
   /** @param {number} turns @param {number} perTurn @param {boolean} overHttp */
   async #round(turns, perTurn, overHttp) {
     await this.running.burst({ turns, perTurn, first: this.#next, overHttp })
@@ -160,6 +175,26 @@ export class Crew {
     if (await this.fleet.caughtUp(this.#next, PATIENCE_MS)) return
     await this.check()
     throw new Error(`${this.subject.name}: messages were lost, see the notes.`)
+  }
+
+  /**
+   * Further clients in a process of their own, which get what is sent from now on. They may read slowly: nobody waits for them, and what
+   * they miss is not lost.
+   *
+   * @param {{ transport: CrewSettings['transport'], clients: number, bytesPerSecond?: number }} settings
+   */
+  async slowReaders({ transport, clients, bytesPerSecond }) {
+    const slow = { first: this.#next, ...(bytesPerSecond !== undefined && { bytesPerSecond }) }
+    const { fleet } = await connectFleet(this.#context, this.running, {
+      ...{ transport, clients, slow },
+      keys: this.#keys,
+    })
+    return fleet
+  }
+
+  /** Number of the next message. */
+  get next() {
+    return this.#next
   }
 
   /** What the clients have got of all that was sent so far. */
@@ -186,14 +221,21 @@ export class Crew {
   /**
    * Publishes at a fixed rate, whatever the server does, and times each delivery from when its message was meant to be sent.
    *
-   * @param {{ rate: number, durationMs: number, overHttp?: boolean }} load
+   * @param {{ rate: number, durationMs: number, overHttp?: boolean, isContinued?: boolean }} load `isContinued`: latencies are added to the last
    */
-  async openLoop({ rate, durationMs, overHttp = false }) {
+  async openLoop({ rate, durationMs, overHttp = false, isContinued = false }) {
     const { microsecondHistogram, monotonicMs, runSchedule } = await loadGenerator()
     const first = this.#next
     const end = first + Math.floor((rate * durationMs) / 1000)
     this.#next = end
-    const schedule = { startMs: monotonicMs() + 50, first, end, intervalMs: 1000 / rate, batch: 1 }
+    const schedule = {
+      startMs: monotonicMs() + 50,
+      first,
+      end,
+      intervalMs: 1000 / rate,
+      batch: 1,
+      isContinued,
+    }
     await this.fleet.startClock(schedule, this.#size)
     const before = await this.running.usage()
     /** @type {Promise<void>[]} */
@@ -211,7 +253,6 @@ export class Crew {
       lastP99: timeToLast.p99,
       serverBusy: (after.cpuUs - before.cpuUs) / 1000 / durationMs,
       generatorBusy: this.fleet.busy,
-      rssGrowthMiB: (after.rssBytes - before.rssBytes) / 2 ** 20,
     }
   }
 

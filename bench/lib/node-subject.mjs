@@ -30,6 +30,10 @@ export async function startNodeSubject(server, settings, { path = '/events', hel
       if (collect) await call('collect', null)
       return /** @type {import('../types.d.ts').Usage} */ (await call('usage', null))
     },
+    async watch() {
+      await call('watch', null)
+    },
+    pid: call.pid,
     stop: call.stop,
   }
 }
@@ -65,6 +69,7 @@ async function startProcess(server, prefix) {
       waiting.set(++lastId, { resolve, reject })
       child.send({ id: lastId, operation, args })
     })
+  call.pid = child.pid ?? 0
   call.stop = async () => {
     if (child.exitCode !== null) return
     const exited = once(child, 'exit')

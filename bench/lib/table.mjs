@@ -37,8 +37,10 @@ const NAMES = {
   lastP99: 'last p99',
   heapKilobytes: 'JS heap KB',
   p999: 'p99.9',
-  rssGrowthMiB: 'RSS growth MiB',
-  slowEnded: 'slow closed',
+  rssMiB: 'RSS MiB',
+  peakMiB: 'peak MiB',
+  backlogMiB: 'backlog MiB',
+  told: 'told dropped',
 }
 
 /** @param {string} key */

@@ -3,6 +3,7 @@
 import { withCrews } from '../lib/crew.mjs'
 import { interleaved } from '../lib/interleave.mjs'
 import { target } from '../lib/statistics.mjs'
+import { missingStrace } from '../lib/system-calls.mjs'
 
 const SUBJECTS = [
   'hub',
@@ -23,6 +24,9 @@ const CASES = [
   { perTurn: 10, overHttp: false },
   { perTurn: 100, overHttp: true },
 ]
+
+/** What strace slows down is short: about so many messages, and at least one turn. */
+const TRACED_MESSAGES = 20
 
 /** @type {import('../types.d.ts').Scenario} */
 export const scenario = {
@@ -57,8 +61,37 @@ async function measure(context, webSockets, streams) {
     rows.push(...measured.rows(name, 'cpuUs', 'µs/delivery', shown))
     targets.push(...targetsOf(name, burst.perTurn, measured))
   }
+  rows.push(
+    ...(await systemCalls(context, webSockets, 'websocket')),
+    ...(await systemCalls(context, streams, 'sse')),
+  )
   const { subscribers, size } = context.options
   return { settings: { subscribers, size, groups: 1 }, rows, targets }
+}
+
+/** Counted in a short run of its own. @param {import('../types.d.ts').Context} context @param {import('../lib/crew.mjs').Crew[]} crews @param {string} label */
+async function systemCalls(context, crews, label) {
+  const missing = missingStrace()
+  if (missing !== null) {
+    context.note(missing)
+    return []
+  }
+  const rows = []
+  for (const burst of CASES) {
+    const turns = Math.ceil(TRACED_MESSAGES / burst.perTurn)
+    for (const crew of crews.filter(({ running }) => running.pid !== undefined)) {
+      const { name, kind } = crew.subject
+      context.progress(`system calls: ${name} ${label}`)
+      // Not permitted in every container.
+      const calls = await crew.sends(burst, turns).catch((error) => context.note(String(error)))
+      if (calls === undefined) return rows
+      rows.push({
+        ...{ case: `system calls, ${burst.perTurn} a turn`, subject: `${name} ${label}`, kind },
+        ...{ unit: 'calls/connection and turn', median: calls, low: calls, high: calls },
+      })
+    }
+  }
+  return rows
 }
 
 /** @param {string} name @param {number} perTurn @param {import('../lib/interleave.mjs').Measured} measured */

@@ -5,6 +5,7 @@ import { loadGenerator } from '../lib/dist.mjs'
 /**
  * @typedef {object} Server
  * @property {number} port
+ * @property {() => number} [backlogBytes] what waits for slow readers
  * @property {(messages: { n: number, group: string, text: string }[]) => unknown} turn sends all in this turn; may return a promise
  */
 
@@ -17,6 +18,9 @@ export async function serve(start) {
   let settings
   /** @type {Server} */
   let server
+  let peakRssBytes = 0
+  /** @type {NodeJS.Timeout | undefined} */
+  let watching
   /** @type {Record<string, (args: any) => Promise<unknown>>} */
   const operations = {
     async start(given) {
@@ -28,7 +32,11 @@ export async function serve(start) {
       let n = first
       for (let turn = 0; turn < turns; turn++) {
         const messages = Array.from({ length: perTurn }, () => {
-          const message = { n, group: `g${n % settings.groups}`, text: numberedMessage(n, settings.size) }
+          const message = {
+            n,
+            group: `g${n % settings.groups}`,
+            text: numberedMessage(n, settings.size, settings.keys),
+          }
           n++
           return message
         })
@@ -43,7 +51,16 @@ export async function serve(start) {
         cpuUs: user + system,
         rssBytes: process.memoryUsage.rss(),
         heapBytes: process.memoryUsage().heapUsed,
+        peakRssBytes,
+        ...(server.backlogBytes !== undefined && { backlogBytes: server.backlogBytes() }),
       }
+    },
+    async watch() {
+      peakRssBytes = process.memoryUsage.rss()
+      clearInterval(watching)
+      watching = setInterval(() => {
+        peakRssBytes = Math.max(peakRssBytes, process.memoryUsage.rss())
+      }, 50)
     },
     async collect() {
       // Twice, with a pause: what the first collection lets go of is given back to the system by the second.

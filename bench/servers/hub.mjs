@@ -11,6 +11,7 @@ await serve(async ({ extra = {} }) => {
   const { url, hub } = await startServer(loaded.config)
   return {
     port: Number(new URL(url).port),
+    backlogBytes: () => hub.stats.backlogBytes,
     turn: (messages) =>
       Promise.all(messages.map(({ group, text }) => hub.groupSend(group, JSON.parse(text)))),
   }

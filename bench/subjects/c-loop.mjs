@@ -54,6 +54,7 @@ export const subject = {
         const [cpuUs = 0, rssBytes = 0] = (await ask('usage')).split(' ').map(Number)
         return { cpuUs, rssBytes }
       },
+      pid: child.pid ?? 0,
       async stop() {
         const exited = once(child, 'exit')
         child.kill('SIGKILL')

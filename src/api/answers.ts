@@ -1,5 +1,6 @@
 /** Answers of the API, and what errors become in them. */
 import { ERRORS, type ErrorCode, errorCodeOf, Refusal } from '../errors.ts'
+import { PROBLEM_TYPE, problemText } from '../problem.ts'
 import type { ApiResponse } from './contract.ts'
 
 type Headers = Readonly<Record<string, string>>
@@ -64,15 +65,9 @@ export function failureOf(error: unknown): Failure {
 
 /** A problem document (RFC 9457). */
 export function problem({ code, detail }: Failure, more: Headers = {}): ApiResponse {
-  const { httpStatus: status, message: title } = ERRORS[code]
-  const text = JSON.stringify({
-    type: 'about:blank',
-    title,
-    status,
-    ...(detail !== null && { detail }),
-    code,
-  })
-  return textAnswer(status, 'application/problem+json', text, { ...headersOf(status), ...more })
+  const status = ERRORS[code].httpStatus
+  const text = problemText(code, detail ?? undefined)
+  return textAnswer(status, PROBLEM_TYPE, text, { ...headersOf(status), ...more })
 }
 
 const CHALLENGE: Headers = Object.freeze({ 'WWW-Authenticate': 'Bearer' })

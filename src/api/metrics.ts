@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { HubStats } from '../hub/hub-api.ts'
 import type { ApiHub } from './contract.ts'
 
-type CountName = Exclude<keyof HubStats, 'connections' | 'groups'>
+type CountName = Exclude<keyof HubStats, 'connections' | 'groups' | 'backlogBytes'>
 
 /** What is counted since the hub was created: its field of `hub.stats`, its name, its meaning. */
 const COUNTERS: readonly (readonly [CountName, string, string])[] = [
@@ -70,6 +70,14 @@ function addGauges(hub: ApiHub, version: string, registry: Registry): void {
     registers,
     collect() {
       this.set(hub.stats.groups)
+    },
+  })
+  new Gauge({
+    name: 'groupcast_backlog_bytes',
+    help: 'Bytes that wait for slow readers; what several wait for counts once.',
+    registers,
+    collect() {
+      this.set(hub.stats.backlogBytes)
     },
   })
   new Gauge({

@@ -20,7 +20,12 @@ export class Backlog {
   /** A connection waits to write this batch, which grows no more. */
   hold(batch: Batch): void {
     if (batch.holders++ > 0) return
-    for (const frame of batch.frames()) if (frame.holders++ === 0) this.#totalBytes += frame.bytes.length
+    batch.settle()
+    for (const frame of batch.frames()) {
+      if (frame.holders++ > 0) continue
+      frame.settle()
+      this.#totalBytes += frame.bytes.length
+    }
   }
 
   /** It has written it, or given it up. */

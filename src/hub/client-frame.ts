@@ -6,7 +6,8 @@ import { badName, isGroupName, quote } from '../names.ts'
 /** What a client says, checked in form: `docs/protocol.md` lists the commands. */
 export type ClientFrame =
   | { readonly kind: 'send'; readonly message: { readonly type: string }; readonly reply: ReplyId }
-  | { readonly kind: 'join' | 'leave'; readonly group: string; readonly reply: ReplyId }
+  | { readonly kind: 'join'; readonly group: string; readonly history: number; readonly reply: ReplyId }
+  | { readonly kind: 'leave'; readonly group: string; readonly reply: ReplyId }
   | {
       readonly kind: 'publish'
       readonly group: string
@@ -46,16 +47,22 @@ function parseCommand(value: Record<string, unknown>): ClientFrame {
   }
   const reply = replyId(value.reply)
   try {
-    return commandOf(kind, value[kind], reply)
+    return commandOf(kind, value, reply)
   } catch (fault) {
     if (fault instanceof Refusal) return { kind: 'invalid', fault, reply }
     throw fault
   }
 }
 
-function commandOf(kind: (typeof COMMANDS)[number], body: unknown, reply: ReplyId): ClientFrame {
+function commandOf(
+  kind: (typeof COMMANDS)[number],
+  value: Record<string, unknown>,
+  reply: ReplyId,
+): ClientFrame {
+  const body = value[kind]
   switch (kind) {
     case 'join':
+      return { kind, group: checkedGroup(body), history: checkedHistory(value.history), reply }
     case 'leave':
       return { kind, group: checkedGroup(body), reply }
     case 'send':
@@ -78,6 +85,12 @@ function replyId(value: unknown): ReplyId {
 function checkedGroup(value: unknown): string {
   if (!isGroupName(value)) throw new Refusal('invalid-name', badName('group', value))
   return value
+}
+
+function checkedHistory(value: unknown): number {
+  if (value === undefined) return 0
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
+  throw invalid(`history is how many messages are wanted, a whole number from 0; this is ${quote(value)}.`)
 }
 
 function checkedMessage(value: unknown): { readonly type: string } {

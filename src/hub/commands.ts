@@ -18,12 +18,12 @@ const COMMANDS = {
     }
     return consumer.receive(connection, await checked(message, host))
   },
-  async join(connection, { group }: FrameOf<'join' | 'leave'>) {
+  async join(connection, { group, history }: FrameOf<'join'>) {
     await authorize(connection, 'join', group)
-    await connection.join(group)
+    await connection.join(group, { history })
     return { group }
   },
-  async leave(connection, { group }: FrameOf<'join' | 'leave'>) {
+  async leave(connection, { group }: FrameOf<'leave'>) {
     await connection.leave(group)
     return { group }
   },

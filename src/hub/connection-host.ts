@@ -5,6 +5,7 @@ import type { Groups } from './groups.ts'
 import type { Sent } from './hub-api.ts'
 import type { LiveConnection } from './live-connection.ts'
 import type { OutboxHost } from './outbox.ts'
+import type { Recall } from './recall.ts'
 
 /** What a connection needs of its hub. One object for all connections. */
 export interface ConnectionHost extends OutboxHost {
@@ -12,6 +13,7 @@ export interface ConnectionHost extends OutboxHost {
   readonly layer: ChannelLayer
   readonly messages: MessageCheck
   readonly groups: Groups
+  readonly recall: Recall
   readonly clock: Clock
   readonly counters: Counters
   groupSend(group: string, message: { readonly type: string }): Promise<Sent>

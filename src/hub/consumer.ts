@@ -1,8 +1,10 @@
 /** Consumers: an application's handlers for one URL pattern. */
 import type { AnyMessages, MessageOf } from '../message.ts'
 import type { SlowPolicy } from '../slow.ts'
+import type { Source } from '../source.ts'
 import type { ConnectionRequest } from '../transports/backend.ts'
 import type { Transport } from '../wire/wire-format.ts'
+import type { PieceOf, StreamedMessages, StreamedType, StreamOptions } from './message-stream.ts'
 
 /** The parameters of a URL pattern: `PathParams<'/chat/:room'>` is `{ room: string }`. */
 export type PathParams<Path extends string> = string extends Path
@@ -49,12 +51,28 @@ export interface Connection<M = AnyMessages, Params = Readonly<Record<string, st
    */
   send(message: MessageOf<M>): void
   /**
+   * Sends what a source yields to this client alone, as `hub.groupStream` does to a group, but at the client's pace: the next piece
+   * is pulled when what was sent before has left. When the client leaves, the source's `return()` runs. In `connect` do not await
+   * it: nothing leaves before that hook has settled.
+   *
+   * @returns when the last message was sent, or the client has left
+   * @throws {MisuseError} (a `TypeError`) `invalid-option`, `invalid-message`; or what the source threw, after the client was told
+   *   by an error message
+   */
+  stream<T extends StreamedType<M>>(
+    source: Source<PieceOf<M, T>>,
+    options: StreamOptions<T>,
+  ): Promise<StreamedMessages>
+  /**
    * Puts the connection into a group. Resolves when every later `groupSend` on any node reaches it. Joining twice is joining once.
+   *
+   * With `history` the client first gets so many of the group's newest messages, as far as the group keeps them. In `connect`, a client
+   * that comes back with a cursor gets what it missed instead, of all groups that keep history and were joined there.
    *
    * @throws {Refusal} `invalid-name` or `too-many-groups`: names usually come from clients, so an uncaught one closes this
    *   connection with that code instead of going to `onError`. Rejects with the layer's error when the layer refuses.
    */
-  join(group: string): Promise<void>
+  join(group: string, options?: JoinOptions): Promise<void>
   /** Takes it out of a group; nothing if it is not in it. Rejects with the layer's error when that fails; it has left all the same. */
   leave(group: string): Promise<void>
   /**
@@ -65,6 +83,12 @@ export interface Connection<M = AnyMessages, Params = Readonly<Record<string, st
    * @throws {MisuseError} `invalid-option` for other codes and longer reasons
    */
   close(code?: number, reason?: string): void
+}
+
+/** How a connection joins a group. */
+export interface JoinOptions {
+  /** So many of the newest messages first: a whole number from 0. None unless given. */
+  readonly history?: number
 }
 
 /** What a client wants to do to a group. */

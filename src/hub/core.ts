@@ -17,6 +17,7 @@ import type { ErrorContext, Sent } from './hub-api.ts'
 import { LiveConnection } from './live-connection.ts'
 import { encodeNodeMessage, type NodeMessage } from './node-message.ts'
 import { NodeSink } from './node-sink.ts'
+import { Recall } from './recall.ts'
 import { type RouteMatch, Router } from './router.ts'
 import { Turn } from './turn.ts'
 
@@ -52,6 +53,7 @@ export class HubCore implements ConnectionHost, GateHost {
   readonly counters = new Counters()
   readonly connections = new Connections()
   readonly groups: Groups
+  readonly recall: Recall
   readonly backlog: Backlog
   readonly sink: NodeSink
   /** Resolves when the layer can be used. */
@@ -91,6 +93,7 @@ export class HubCore implements ConnectionHost, GateHost {
       (error) => this.report(error, 'layer'),
     )
     this.groups = new Groups(layer, this.started, this.turn, (group) => groupRules.slowOf(group))
+    this.recall = new Recall(layer, groupRules)
     this.backlog = new Backlog(limits.maxTotalBacklogBytes)
     this.#heartbeats = new Heartbeats(limits, clock)
   }

@@ -1,6 +1,7 @@
 import { ERRORS, type ErrorCode, GroupcastError } from '../errors.ts'
 import type { Limits } from '../options.ts'
 import { accessHeaders, isAllowedHost, originVerdict, preflightHeaders } from '../origin.ts'
+import { PROBLEM_TYPE, problemText } from '../problem.ts'
 import type {
   Admission,
   ConnectionRequest,
@@ -24,7 +25,7 @@ import type { RouteMatch, Router } from './router.ts'
 const CONNECTION_HEADER = 'Groupcast-Connection'
 
 const METHODS = 'GET, POST, OPTIONS'
-const CORS = { methods: METHODS, headers: `Content-Type, Last-Event-ID, ${CONNECTION_HEADER}` }
+const CORS = { methods: METHODS, headers: `Authorization, Content-Type, Last-Event-ID, ${CONNECTION_HEADER}` }
 
 const HOST_DETAIL = 'The Host header names no host that this server answers to (allowedHosts).'
 
@@ -109,17 +110,10 @@ export class HubGate implements Gate {
   }
 
   problem(code: ErrorCode, headers: Readonly<Record<string, string>> = {}, detail?: string): HttpAnswer {
-    const { httpStatus: status, message: title } = ERRORS[code]
     return {
-      status,
-      headers: { ...headers, 'Content-Type': 'application/problem+json', 'Cache-Control': 'no-store' },
-      body: JSON.stringify({
-        type: 'about:blank',
-        title,
-        status,
-        ...(detail !== undefined && { detail }),
-        code,
-      }),
+      status: ERRORS[code].httpStatus,
+      headers: { ...headers, 'Content-Type': PROBLEM_TYPE, 'Cache-Control': 'no-store' },
+      body: problemText(code, detail),
     }
   }
 
@@ -185,5 +179,6 @@ const NOBODY: LinkOwner = Object.freeze({
   received() {},
   drained() {},
   alive() {},
+  answered() {},
   closed() {},
 } satisfies LinkOwner)

@@ -5,9 +5,11 @@ import type { ChannelLayer, LayerStatus } from '../layers/layer.ts'
 import type { AnyMessages, MessageOf, MessageSchemas } from '../message.ts'
 import type { Limits } from '../options.ts'
 import type { SlowPolicy } from '../slow.ts'
+import type { Source } from '../source.ts'
 import type { Attachment, ServerBackend } from '../transports/backend.ts'
 import type { Transport } from '../wire/wire-format.ts'
 import type { Consumer, PathParams } from './consumer.ts'
+import type { PieceOf, StreamedMessages, StreamedType, StreamOptions } from './message-stream.ts'
 
 /** What a hub is made of. */
 export interface HubParts<M, Server> {
@@ -62,6 +64,24 @@ export interface Sent {
   readonly cursor: string | null
 }
 
+/** Which of the messages that a group keeps. */
+export interface HistoryQuery {
+  /** Those after this cursor, the oldest first; without it, the newest. */
+  readonly after?: string
+  /** At most so many: 100 unless given. */
+  readonly limit?: number
+}
+
+/** Messages that a group keeps. */
+export interface History<M = AnyMessages> {
+  /** Oldest first. */
+  readonly messages: readonly { readonly cursor: string; readonly message: MessageOf<M> }[]
+  /** The position after them: connect with it to get what comes next, or ask for more. */
+  readonly cursor: string
+  /** Whether the limit left out later ones (with `after`) or earlier ones (without). */
+  readonly hasMore: boolean
+}
+
 /** A group as seen on this node. */
 export interface GroupInfo {
   readonly name: string
@@ -69,10 +89,15 @@ export interface GroupInfo {
   readonly connections: Readonly<Record<Transport, number>>
 }
 
-/** Counts since the hub was created, of this node. */
+/** What is now, and counts since the hub was created, of this node. */
 export interface HubStats {
   readonly connections: Readonly<Record<Transport, number>>
   readonly groups: number
+  /**
+   * Bytes that wait for slow readers now; what several wait for counts once. The newest 64 KiB of each are not in it, nor what the system
+   * holds for it. Bounded by `limits.maxTotalBacklogBytes`.
+   */
+  readonly backlogBytes: number
   /** Connections let in. */
   readonly opened: number
   /** Clients not let in. */
@@ -130,6 +155,32 @@ export interface Hub<M = AnyMessages, Server = unknown> {
    * @throws {GroupcastError} `invalid-message` where a schema refuses it, `hub-closed`; or the layer's error
    */
   groupSend(group: string, message: MessageOf<M>): Promise<Sent>
+  /**
+   * What a group keeps, in order.
+   *
+   * @throws {MisuseError} (a `TypeError`) `invalid-name`, `invalid-option`
+   * @throws {GroupcastError} `history-not-available` for a group that keeps none; `history-lost` when something after the cursor is gone, or
+   *   the cursor is none of this layer's; `hub-closed`; or the layer's error
+   */
+  history(group: string, query?: HistoryQuery): Promise<History<M>>
+  /**
+   * Sends what a source yields to a group: each piece as a message `{ type, stream, index, data }`, and then an `end` or an `error`
+   * (see {@link StreamFields}). The next piece is pulled when the layer has accepted the one before. Members who are slower than
+   * that are slow readers like any others: a group has no pace of its own.
+   *
+   * @returns when the last message was accepted
+   * @throws {MisuseError} (a `TypeError`) `invalid-name`, `invalid-message`, `invalid-option`
+   * @throws {GroupcastError} `invalid-message` where a schema refuses a piece, `hub-closed`; the layer's error; or what the source
+   *   threw. Whatever it was, readers were sent an error message where that could be done, and the source was returned
+   *
+   * @example
+   * await hub.groupStream('chat.lobby', model.answer(prompt), { type: 'chat.token' })
+   */
+  groupStream<T extends StreamedType<M>>(
+    group: string,
+    source: Source<PieceOf<M, T>>,
+    options: StreamOptions<T>,
+  ): Promise<StreamedMessages>
   /**
    * Puts a channel (of a connection on any node, or one that a worker reads) into a group. Does nothing for a connection that has ended.
    *

@@ -5,6 +5,7 @@ import { type AnyMessages, MessageCheck, type MessageOf } from '../message.ts'
 import { assertChannelName, assertGroupName, quote } from '../names.ts'
 import { invalidLimit, isLimit, type Limits, resolveLimits } from '../options.ts'
 import { assertOrigins } from '../origin.ts'
+import type { Source } from '../source.ts'
 import type { Attachment, ServerBackend } from '../transports/backend.ts'
 import { ChannelReader } from './channel-reader.ts'
 import { assertClose } from './close-code.ts'
@@ -12,7 +13,19 @@ import type { Consumer, PathParams } from './consumer.ts'
 import { HubCore } from './core.ts'
 import { HubGate } from './gate.ts'
 import { GroupRules } from './group-rules.ts'
-import type { ErrorContext, GroupInfo, Hub, HubParts, HubStats, HubStatus, Sent } from './hub-api.ts'
+import { readHistory } from './history-query.ts'
+import type {
+  ErrorContext,
+  GroupInfo,
+  History,
+  HistoryQuery,
+  Hub,
+  HubParts,
+  HubStats,
+  HubStatus,
+  Sent,
+} from './hub-api.ts'
+import { MessageStream, type StreamedMessages, type StreamOptions } from './message-stream.ts'
 import type { AnyConsumer } from './router.ts'
 
 /** How long `close` waits unless told otherwise. */
@@ -24,17 +37,24 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
   readonly #gate: HubGate
   readonly #backend: ServerBackend<Server>
   readonly #attachments = new Set<Attachment>()
+  /** Streams to groups under way. */
+  readonly #streams = new Map<MessageStream, Promise<StreamedMessages>>()
   readonly #closed = new AbortController()
   #closing: Promise<void> | null = null
 
   constructor(parts: HubParts<AnyMessages, Server>) {
     const allowedOrigins = [...(parts.allowedOrigins ?? [])]
     assertOrigins(allowedOrigins)
+    const groupRules = new GroupRules(parts.groups ?? [])
+    if (groupRules.keepHistory && !parts.layer.capabilities.replay) {
+      const text = `groups has a history, which the layer ${quote(parts.layer.name)} does not keep: use one that does, or leave it out.`
+      throw new MisuseError('invalid-option', text)
+    }
     this.#core = new HubCore({
       layer: parts.layer,
       limits: resolveLimits(parts.limits),
       messages: new MessageCheck(parts.messages),
-      groupRules: new GroupRules(parts.groups ?? []),
+      groupRules,
       allowedOrigins,
       allowedHosts: checkedHosts(parts.allowedHosts),
       clock: parts.clock ?? systemClock,
@@ -59,8 +79,13 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
   }
 
   get stats(): HubStats {
-    const { connections, groups, counters } = this.#core
-    return { connections: connections.open, groups: groups.size, ...counters }
+    const { connections, groups, backlog, counters } = this.#core
+    return {
+      connections: connections.open,
+      groups: groups.size,
+      backlogBytes: backlog.totalBytes,
+      ...counters,
+    }
   }
 
   consumer<Path extends string>(path: Path, consumer: Consumer<AnyMessages, PathParams<Path>>): void {
@@ -83,6 +108,31 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
     assertGroupName(group)
     this.#assertOpen()
     return this.#core.groupSend(group, message)
+  }
+
+  async history(group: string, query: HistoryQuery = {}): Promise<History<AnyMessages>> {
+    assertGroupName(group)
+    this.#assertOpen()
+    await this.#core.started
+    return readHistory(this.#core.recall, group, query)
+  }
+
+  async groupStream(group: string, source: Source, options: StreamOptions): Promise<StreamedMessages> {
+    assertGroupName(group)
+    this.#assertNotClosing()
+    const target = {
+      isGone: false,
+      ready: () => Promise.resolve(),
+      send: (message: MessageOf<AnyMessages>) => this.groupSend(group, message),
+    }
+    const stream = new MessageStream(source, options, target, (error) => this.#core.report(error, 'stream'))
+    const running = stream.run()
+    this.#streams.set(stream, running)
+    try {
+      return await running
+    } finally {
+      this.#streams.delete(stream)
+    }
   }
 
   async groupAdd(group: string, channel: string): Promise<void> {
@@ -156,7 +206,9 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
   }
 
   async #close(deadlineMs: number, pending: Promise<unknown>): Promise<void> {
-    const drained = this.#core.drain(deadlineMs, pending)
+    // Streams have yet to tell the other nodes that no more will come.
+    const drained = this.#core.drain(deadlineMs, Promise.allSettled([pending, ...this.#streams.values()]))
+    for (const stream of this.#streams.keys()) stream.stop('restarting')
     // Readers end at once: what they have not read stays in the channel for others.
     this.#closed.abort()
     try {

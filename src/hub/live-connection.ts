@@ -1,21 +1,27 @@
-import { ERRORS, type ErrorCode, GroupcastError, isComeBackCode } from '../errors.ts'
+import { ERRORS, type ErrorCode, GroupcastError, isComeBackCode, MisuseError } from '../errors.ts'
 import { Frame } from '../frame.ts'
 import { encodeMessage } from '../message.ts'
+import { quote } from '../names.ts'
 import { Publication } from '../publication.ts'
+import type { Source } from '../source.ts'
 import type { ConnectionRequest, Denial, Link, LinkOwner } from '../transports/backend.ts'
 import { randomRetryMs } from '../wire/http-stream.ts'
 import { fittingReason } from '../wire/websocket.ts'
 import type { Control, Transport, WireFormat } from '../wire/wire-format.ts'
+import { CatchUp, type Reader } from './catch-up.ts'
 import { type ClientFrame, type FrameForms, parseClientFrame } from './client-frame.ts'
 import { assertClose } from './close-code.ts'
 import { perform } from './commands.ts'
 import type { ConnectionHost } from './connection-host.ts'
-import type { Connection, DisconnectInfo } from './consumer.ts'
+import type { Connection, DisconnectInfo, JoinOptions } from './consumer.ts'
 import { asRefusal, denialOf, isClientFault } from './denial.ts'
 import type { Beating } from './heartbeats.ts'
 import { Inbox, type InboxOwner } from './inbox.ts'
 import { Memberships } from './memberships.ts'
+import { MessageStream, type StreamedMessages, type StreamOptions } from './message-stream.ts'
 import { Outbox, type OutboxOwner } from './outbox.ts'
+import { Pace } from './pace.ts'
+import { requestedCursor } from './resume.ts'
 import type { Route, RouteMatch } from './router.ts'
 
 /** What a waiting handler costs beside its message. */
@@ -32,7 +38,7 @@ const CLOSED = 3
  * It owns all its state, and nothing of it lives in a shared closure. One file, although long: the life of a connection is one state
  * machine, and its steps are not to be understood apart.
  */
-export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwner, InboxOwner {
+export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwner, InboxOwner, Reader {
   readonly localId: string
   /** What this client has yet to get; groups append to it. */
   readonly outbox: Outbox
@@ -50,9 +56,16 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   isPaused = false
   heartbeatSlot = 0
   stall: { readonly bytes: number; readonly since: number } | null = null
+  unanswered = 0
+  askedBytes = 0
+  readBytes = 0
   #handlerBacklogBytes = 0
   #abort: AbortController | null = null
+  /** Of its streams; `null` until there is one. */
+  #pace: Pace | null = null
   #state: Record<string, unknown> | null = null
+  /** `null` where the hub keeps no history. */
+  readonly #catchUp: CatchUp | null
 
   constructor(
     localId: string,
@@ -69,6 +82,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#host = host
     this.#memberships = new Memberships(this, host.groups)
     this.#inbox = new Inbox(this)
+    this.#catchUp = host.recall.isOn ? new CatchUp(this, host.recall, requestedCursor(request)) : null
   }
 
   // --- What consumers see ---
@@ -114,8 +128,28 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.outbox.send(new Publication(null, encodeMessage(message), null).frame(this.format))
   }
 
-  async join(group: string): Promise<void> {
-    if (this.#phase <= OPEN) await this.#memberships.join(group, this.#host.limits.maxGroupsPerConnection)
+  async stream(source: Source, options: StreamOptions): Promise<StreamedMessages> {
+    const pace = this.#streamPace()
+    const target = {
+      get isGone() {
+        return pace.isClosed
+      },
+      ready: () => pace.ready(),
+      send: (message: { readonly type: string }) => this.send(message),
+    }
+    const stream = new MessageStream(source, options, target, (error) =>
+      this.#host.report(error, 'stream', this),
+    )
+    return pace.run(stream)
+  }
+
+  async join(group: string, options: JoinOptions = {}): Promise<void> {
+    const count = historyCount(options)
+    if (this.#phase > OPEN) return
+    const join = () => this.#memberships.join(group, this.#host.limits.maxGroupsPerConnection)
+    // Who is in it already has had, or did not want, its past.
+    if (this.#catchUp === null || this.#memberships.has(group)) await join()
+    else await this.#catchUp.join(group, count, join)
   }
 
   async leave(group: string): Promise<void> {
@@ -139,8 +173,10 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
         this.#decide = null
         resolve(denial)
       }
+      if (this.#catchUp !== null) this.outbox.hold()
       this.#inbox.push(async () => {
         await this.route.consumer.connect?.(this)
+        if (this.#phase === CONNECTING) await this.#catchUp?.arrive(this.groups)
         this.#decide?.(null)
       })
     })
@@ -154,7 +190,10 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.link = link
     this.#phase = OPEN
     this.#host.opened(this)
-    this.outbox.open(link, this.format.control({ open: this.#openControl() }, this.#retryMs()))
+    const open = this.format.control({ open: this.#openControl() }, this.#retryMs())
+    const reset = this.#catchUp?.letIn() ?? null
+    this.outbox.open(link, joined(open, reset === null ? null : this.format.control(reset)))
+    this.#pace?.drained()
     // Closed between the decision and the start of the response.
     if (this.#closeInfo !== null) this.#shut(this.#closeInfo)
   }
@@ -190,11 +229,18 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   drained(): void {
     // The client's end has acknowledged what was written.
     this.isAlive = true
+    // What waits next may be as large.
+    this.stall = null
     this.outbox.flush()
+    this.#pace?.drained()
   }
 
   alive(): void {
     this.isAlive = true
+  }
+
+  answered(): void {
+    this.unanswered = Math.max(0, this.unanswered - 1)
   }
 
   closed(code: number, reason: string): void {
@@ -218,8 +264,15 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#handlerBacklogBytes += bytes
     this.#inbox.push(() => {
       this.#handlerBacklogBytes -= bytes
-      return this.#phase > OPEN ? undefined : handler(this, publication.message())
+      if (this.#phase > OPEN || this.#catchUp?.hasHandled(publication) === true) return undefined
+      return handler(this, publication.message())
     })
+  }
+
+  handle(publication: Publication): Promise<void> | null {
+    if (this.route.handlers.size === 0 || this.#phase > OPEN) return null
+    const handler = this.route.handlers.get(publication.type)
+    return handler === undefined ? null : Promise.resolve(handler(this, publication.message())).then(() => {})
   }
 
   /** A message for this connection's channel. @returns whether there was room for it */
@@ -270,6 +323,12 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   }
 
   // --- Inside ---
+
+  #streamPace(): Pace {
+    this.#pace ??= new Pace(this)
+    if (this.#phase > OPEN) this.#pace.close()
+    return this.#pace
+  }
 
   /** Whether as many tasks wait as may. */
   get #isFull(): boolean {
@@ -377,6 +436,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     const retryMs = isComeBackCode(info.code) ? this.#retryMs() : undefined
     this.outbox.finish(this.format.control({ close: info }, retryMs))
     this.#phase = CLOSING
+    this.#pace?.close()
     this.#leaveAll()
     link.close(info.code, info.reason)
     // To hear the answer to the close frame, also while a hook still works on what the client said.
@@ -388,6 +448,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#phase = CLOSED
     this.link = null
     this.outbox.shut()
+    this.#pace?.close()
     this.#leaveAll()
     this.#abort?.abort()
     this.#host.closed(this)
@@ -408,10 +469,12 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 
   #openControl() {
     const { heartbeatMs } = this.#host.limits
+    const cursor = this.#catchUp?.cursor ?? null
     return {
       connection: this.id,
       node: this.#host.nodeId,
       groups: this.groups,
+      ...(cursor !== null && { cursor }),
       heartbeatMs: heartbeatMs === false ? 0 : heartbeatMs,
     }
   }
@@ -419,4 +482,14 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   #retryMs(): number {
     return randomRetryMs(this.#host.limits.retrySpreadMs)
   }
+}
+
+/** @throws {MisuseError} `invalid-option` */
+function historyCount({ history = 0 }: JoinOptions): number {
+  if (Number.isSafeInteger(history) && history >= 0) return history
+  throw new MisuseError('invalid-option', `history is ${quote(history)}: it must be a whole number from 0.`)
+}
+
+function joined(first: Buffer | null, second: Buffer | null): Buffer | null {
+  return first === null || second === null ? (first ?? second) : Buffer.concat([first, second])
 }

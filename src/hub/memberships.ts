@@ -21,6 +21,10 @@ export class Memberships {
     return this.#list.map(({ group }) => group.name)
   }
 
+  has(name: string): boolean {
+    return this.#find(name) !== undefined
+  }
+
   /**
    * Resolves when the layer delivers the group to this node.
    *

@@ -1,6 +1,7 @@
 import { type Batch, FrameRun } from '../batch.ts'
-import { Frame } from '../frame.ts'
+import { Frame, type Waiting } from '../frame.ts'
 import type { Limits } from '../options.ts'
+import type { Publication } from '../publication.ts'
 import { type SlowPolicy, shed } from '../slow.ts'
 import type { Link } from '../transports/backend.ts'
 import type { WireFormat } from '../wire/wire-format.ts'
@@ -9,9 +10,13 @@ import type { Pending, Turn } from './turn.ts'
 
 /** Dropping goes down to this part of the limit: a walk through a backlog then pays for a quarter of it in new messages. */
 const TARGET = 3 / 4
+/** Replacing must make this much room to be enough by itself: or the next message would have the whole backlog walked through again. */
+const ENOUGH = 15 / 16
 
 /** What most outboxes have waiting: they share it (bench: idle-memory). */
 const NONE: readonly Batch[] = Object.freeze([])
+
+const NO_PAST: readonly Publication[] = Object.freeze([])
 
 const NO_NOTICE = Object.freeze({ frame: null, count: 0, replaced: null })
 
@@ -23,6 +28,25 @@ export interface OutboxHost {
   /** Most bytes of one write; a batch that passes this is written at once, whatever else the turn brings. */
   readonly writeBytes: number
 }
+
+/** What goes out when an outbox need not hold back any more. */
+export interface Released {
+  /** First of all. */
+  readonly past: readonly Publication[]
+  /** Control objects around what was held back. */
+  readonly before: Buffer | null
+  readonly after: Buffer | null
+  /** Whether something that was held back is among the past. */
+  isRepeated(publication: Waiting): boolean
+}
+
+/** Nothing but what was held back. */
+export const NOTHING_MORE: Released = Object.freeze({
+  past: [],
+  before: null,
+  after: null,
+  isRepeated: () => false,
+})
 
 /** Hears what became of a backlog. */
 export interface OutboxOwner {
@@ -52,6 +76,10 @@ export class Outbox implements Pending {
   #room: number
   /** The link was congested, or the client not let in, when something was to be written. */
   #hasWaited = false
+  /** What goes out before all that is pending or waiting: the past of groups. */
+  #past: readonly Publication[] = NO_PAST
+  /** How many wait for a past that is yet to come: nothing goes out meanwhile. */
+  #holds = 0
   /** The newest notice of a gap. */
   #notice: { frame: Frame | null; count: number; replaced: Frame | null } = NO_NOTICE
   /** Takes no more frames. */
@@ -96,6 +124,36 @@ export class Outbox implements Pending {
     this.flush()
   }
 
+  /** Holds everything back until `release`: the past of a group is to go out first. */
+  hold(): void {
+    this.#host.turn.settle()
+    // What was sent before goes out before, as far as the client takes it.
+    this.flush()
+    this.#holds++
+  }
+
+  /**
+   * What was held back may go out: between `before` and `after`, after the past, and without what is among it. Bounds and
+   * policies are for what is live: the past waits for as long as the client needs to read it, and is framed when it leaves.
+   */
+  release(released: Released): void {
+    this.#host.turn.settle()
+    this.#holds--
+    if (this.#isShut) return
+    this.#host.turn.add(this)
+    const { past, before, after, isRepeated } = released
+    if (past.length === 0 && before === null && after === null) return
+    this.#past = this.#past.length === 0 ? past : [...this.#past, ...past]
+    const held = this.#pending === null ? this.#waiting : [...this.#waiting, this.#pending]
+    const frames = held.flatMap((batch) => batch.frames())
+    this.#forget()
+    if (before !== null) this.#keep(new Frame(before))
+    for (const frame of frames) {
+      if (frame.publication === null || !isRepeated(frame.publication)) this.#keep(frame)
+    }
+    if (after !== null) this.#keep(new Frame(after))
+  }
+
   /** End of the turn, or the link is writable again. */
   flush(): void {
     if (this.#isOverflowing) {
@@ -103,8 +161,9 @@ export class Outbox implements Pending {
       this.#owner.overflowed()
     }
     const link = this.#link
-    if (this.#pending === null && this.#waiting.length === 0) return
-    if (link?.writable !== true) {
+    if (this.#pending === null && this.#waiting.length === 0 && this.#past.length === 0) return
+    while (link?.writable === true && this.#holds === 0 && this.#past.length > 0) this.#writePast(link)
+    if (link?.writable !== true || this.#isHeld) {
       this.#hasWaited = true
       return
     }
@@ -119,6 +178,7 @@ export class Outbox implements Pending {
   overflow(): void {
     if (this.#isShut) return
     this.#forget()
+    this.#past = NO_PAST
     this.#isShut = true
     this.#isOverflowing = true
     this.#host.turn.add(this)
@@ -128,8 +188,11 @@ export class Outbox implements Pending {
   finish(last: Buffer | null): void {
     this.#host.turn.settle()
     const link = this.#link
+    // What comes after a past that has not come would look like the whole: the client resumes from what it has.
+    if (this.#holds > 0) this.#forget()
     this.#isShut = true
     if (link === null) return
+    while (this.#past.length > 0) this.#writePast(link)
     while (this.#waiting.length > 0) this.#writeOldest(link)
     if (this.#pending !== null) this.#writePending(this.#pending, link)
     if (last !== null) this.#writeAlone(last, link)
@@ -138,6 +201,7 @@ export class Outbox implements Pending {
   /** Drops what waits and takes nothing more. */
   shut(): void {
     this.#forget()
+    this.#past = NO_PAST
     this.#isShut = true
     this.#link = null
   }
@@ -145,7 +209,7 @@ export class Outbox implements Pending {
   /** With the run, more is pending than one write should be: write it, or take it frame by frame and mind the bounds. */
   #appendMuch(run: FrameRun, root: Batch, next: Batch): void {
     const link = this.#link
-    if (link?.writable === true && this.#waiting.length === 0) {
+    if (link?.writable === true && this.#waiting.length === 0 && !this.#isHeld) {
       this.#writePending(next, link)
       return
     }
@@ -162,9 +226,11 @@ export class Outbox implements Pending {
     this.#hasWaited = true
     this.#wait(pending)
     const { backlog, limits } = this.#host
+    if (!backlog.isOverTotal && this.#waitingBytes <= limits.maxBacklogBytes) return
+    // Newer messages in place of older ones lose nothing: only what is still too much is dropped.
+    if (this.#mayReplace()) this.#shed(Number.POSITIVE_INFINITY)
     if (backlog.isOverTotal) this.#shed(0)
-    else if (this.#waitingBytes > limits.maxBacklogBytes) this.#shed(limits.maxBacklogBytes * TARGET)
-    else return
+    else if (this.#waitingBytes > limits.maxBacklogBytes * ENOUGH) this.#shed(limits.maxBacklogBytes * TARGET)
     if (backlog.isOverTotal || this.#waitingBytes > limits.maxBacklogBytes) this.overflow()
   }
 
@@ -180,6 +246,25 @@ export class Outbox implements Pending {
   #minded(): void {
     const { writeBytes, limits } = this.#host
     this.#room = Math.min(writeBytes, Math.max(0, limits.maxBacklogBytes - this.#waitingBytes))
+  }
+
+  /** Whether something else is to go out before what is pending or waiting. */
+  get #isHeld(): boolean {
+    return this.#holds > 0 || this.#past.length > 0
+  }
+
+  /** One write of the past. */
+  #writePast(link: Link): void {
+    const { turn, writeBytes } = this.#host
+    let batch = turn.root(this.format)
+    let count = 0
+    for (const publication of this.#past) {
+      if (batch.size >= writeBytes) break
+      batch = batch.append(publication.frame(this.format))
+      count++
+    }
+    this.#past = count === this.#past.length ? NO_PAST : this.#past.slice(count)
+    this.#write(batch, link)
   }
 
   #mayReplace(): boolean {

@@ -5,7 +5,7 @@ import { ChunkScanner } from './chunk-scanner.ts'
 import { EventScanner } from './event-scanner.ts'
 import { HeadReader, type LoadTransport, maskedFrame, openingRequest, refusal } from './handshake.ts'
 import type { Scanner } from './scanner.ts'
-import type { Tally, Totals } from './tally.ts'
+import type { Account, Totals } from './tally.ts'
 import { type FrameSink, WebSocketScanner } from './websocket-scanner.ts'
 
 /** Where a client connects and how. */
@@ -18,6 +18,8 @@ export interface ClientTarget {
   readonly localAddress: string | null
   /** A text frame to send first, for servers with a handshake of their own on top. */
   readonly hello: string | null
+  /** How much `crawl` reads; `null`: the client never crawls. Not over TLS, which decrypts as it likes. */
+  readonly bytesPerSecond: number | null
 }
 
 /** Hears what becomes of a client. */
@@ -40,7 +42,7 @@ const OPCODE_PONG = 10
 
 export class Client implements FrameSink {
   readonly transport: LoadTransport
-  readonly tally: Tally
+  readonly #account: Account
   readonly #owner: ClientOwner
   readonly #totals: Totals
   readonly #hello: string | null
@@ -50,10 +52,11 @@ export class Client implements FrameSink {
   #isOpen = false
   #isOver = false
   #closeCode: number | null = null
+  #crawling: NodeJS.Timeout | null = null
 
-  constructor(target: ClientTarget, tally: Tally, totals: Totals, owner: ClientOwner) {
+  constructor(target: ClientTarget, account: Account, totals: Totals, owner: ClientOwner) {
     this.transport = target.transport
-    this.tally = tally
+    this.#account = account
     this.#owner = owner
     this.#totals = totals
     this.#hello = target.hello
@@ -72,19 +75,38 @@ export class Client implements FrameSink {
     this.#socket.pause()
   }
 
-  /** Reads on. */
+  /** Reads on, as fast as it can. */
   resume(): void {
+    this.#stopCrawling()
     this.#socket.resume()
+  }
+
+  /** Reads on, so many bytes a second. */
+  crawl(): void {
+    this.#stopCrawling()
+    this.#socket.pause()
+    this.#crawling = setInterval(() => this.#socket.resume(), 1_000)
+  }
+
+  /** The code with which the server closed a WebSocket; `null`: it did not, or gave none. */
+  get closeCode(): number | null {
+    return this.#closeCode
   }
 
   /** Closes the connection. */
   leave(): void {
     this.#isOver = true
+    this.#stopCrawling()
     // A reset leaves no port waiting behind: a load may need all there are again a second later.
     this.#socket.resetAndDestroy()
   }
 
-  #connect({ url, transport, target, localAddress }: ClientTarget): Socket {
+  #stopCrawling(): void {
+    if (this.#crawling !== null) clearInterval(this.#crawling)
+    this.#crawling = null
+  }
+
+  #connect({ url, transport, target, localAddress, bytesPerSecond }: ClientTarget): Socket {
     const isSecure = url.protocol === 'https:'
     const port = Number(url.port) || (isSecure ? 443 : 80)
     const host = url.hostname.replace(/^\[|\]$/g, '')
@@ -97,11 +119,12 @@ export class Client implements FrameSink {
       socket.on('data', (bytes: Buffer) => this.#read(bytes, bytes.length))
       return socket
     }
+    const buffer = bytesPerSecond === null ? READ_BUFFER : Buffer.allocUnsafeSlow(bytesPerSecond)
     const onread = {
-      buffer: READ_BUFFER,
+      buffer,
       callback: (length: number) => {
-        this.#read(READ_BUFFER, length)
-        return true
+        this.#read(buffer, length)
+        return this.#crawling === null
       },
     }
     const socket = connectTcp({ host, port, ...from, noDelay: true, onread })
@@ -150,7 +173,11 @@ export class Client implements FrameSink {
       this.#socket.write(maskedFrame(OPCODE_TEXT, Buffer.from('3')))
       return
     }
-    this.tally.add(bytes, start, end, isWhole)
+    this.#account.add(bytes, start, end, isWhole)
+  }
+
+  event(text: string): void {
+    this.#account.event(text)
   }
 
   ping(payload: Buffer): void {
@@ -167,6 +194,7 @@ export class Client implements FrameSink {
   #end(why: string): void {
     if (this.#isOver) return
     this.#isOver = true
+    this.#stopCrawling()
     this.#socket.destroySoon()
     this.#owner.ended(this, this.#closeCode === null ? why : `closed with code ${this.#closeCode}`)
   }

@@ -3,6 +3,7 @@ import { encodeIntoCompressedBase64 } from 'hdr-histogram-js'
 import { monotonicMs } from './clocks.ts'
 import { Crowd, type CrowdOptions, type CrowdReport } from './crowd.ts'
 import type { Schedule } from './latency.ts'
+import type { SlowReport } from './slow-tally.ts'
 
 /** How far a crowd is. */
 export interface CrowdProgress {
@@ -34,8 +35,10 @@ export interface CrowdHandle {
    */
   stayAwake(): Promise<void>
   sleep(): Promise<void>
-  stopSlow(): Promise<void>
-  resumeSlow(): Promise<void>
+  stop(): Promise<void>
+  resume(): Promise<void>
+  crawl(): Promise<void>
+  slowReports(): Promise<readonly SlowReport[]>
   report(end: number): Promise<TimedReport>
   /** Closes all connections and ends the process, where there is one. */
   leave(): Promise<void>
@@ -84,12 +87,20 @@ export class LocalCrowd implements CrowdHandle {
     this.#awake.stop()
   }
 
-  async stopSlow(): Promise<void> {
-    this.#crowd.stopSlow()
+  async stop(): Promise<void> {
+    this.#crowd.stop()
   }
 
-  async resumeSlow(): Promise<void> {
-    this.#crowd.resumeSlow()
+  async resume(): Promise<void> {
+    this.#crowd.resume()
+  }
+
+  async crawl(): Promise<void> {
+    this.#crowd.crawl()
+  }
+
+  async slowReports(): Promise<readonly SlowReport[]> {
+    return this.#crowd.slowReports()
   }
 
   async report(end: number): Promise<TimedReport> {

@@ -5,6 +5,7 @@ import type { LoadTransport } from './handshake.ts'
 import { DeliveryClock, type Schedule } from './latency.ts'
 import { Membership } from './membership.ts'
 import { NumberReader } from './numbered.ts'
+import { type SlowReport, SlowTally } from './slow-tally.ts'
 import { Tally, Totals } from './tally.ts'
 
 /** What a crowd is made of. Plain data: it travels between processes. */
@@ -26,9 +27,19 @@ export interface CrowdOptions {
   /** Local addresses to connect from, so many clients each; `null`: the system chooses. */
   readonly localAddresses: readonly string[] | null
   readonly clientsPerAddress: number
-  /** The first so many clients of this crowd can be stopped, and are left out of the account. */
-  readonly slow?: number
+  /** Keys of the messages: see {@link numberedMessage}. */
+  readonly keys?: number
+  /** Set where the clients read slowly: they are waited for by nobody, and each has an account of its own. All are in all groups. */
+  readonly slow?: SlowOptions
   readonly hello?: string
+}
+
+/** How the clients of a crowd are slow. */
+export interface SlowOptions {
+  /** Number of the first message that they get. */
+  readonly first: number
+  /** What each reads while it crawls; needed for that. */
+  readonly bytesPerSecond?: number
 }
 
 /** What a crowd has seen. Plain data. */
@@ -37,8 +48,6 @@ export interface CrowdReport {
   /** Clients that never got in, and those that were in and left before they were told to. */
   readonly failed: number
   readonly ended: number
-  /** Slow clients that the server closed. */
-  readonly slowEnded: number
   /** Why, with counts. */
   readonly reasons: readonly (readonly [why: string, count: number])[]
   readonly received: number
@@ -53,26 +62,23 @@ export interface CrowdReport {
 
 export class Crowd implements ClientOwner {
   readonly totals: Totals
-  /** Slow clients have accounts of their own. */
-  readonly slowTotals: Totals
   readonly #options: CrowdOptions
   readonly #numbers = { websocket: new NumberReader(), sse: new NumberReader() }
   readonly #clients: Client[] = []
-  readonly #slow = new Set<Client>()
+  readonly #tallies: Tally[] = []
+  readonly #slow = new Map<Client, SlowTally>()
   readonly #reasons = new Map<string, number>()
   #reads = 0
   #opened = 0
   #failed = 0
   #ended = 0
-  #slowEnded = 0
   #handshakesDone: (() => void) | null = null
   #target = Number.POSITIVE_INFINITY
   #targetReached: (() => void) | null = null
 
   constructor(options: CrowdOptions) {
     this.#options = options
-    this.totals = new Totals(new DeliveryClock())
-    this.slowTotals = new Totals(new DeliveryClock())
+    this.totals = new Totals(new DeliveryClock(), options.keys)
   }
 
   get size(): number {
@@ -80,7 +86,7 @@ export class Crowd implements ClientOwner {
   }
 
   get connected(): number {
-    return this.#opened - this.#ended - this.#slowEnded
+    return this.#opened - this.#ended
   }
 
   /** How often bytes came. */
@@ -117,7 +123,7 @@ export class Crowd implements ClientOwner {
    */
   async caughtUp(end: number, timeoutMs: number): Promise<boolean> {
     let count = 0
-    for (const client of this.#clients) if (!this.#slow.has(client)) count += client.tally.expected(end)
+    for (const tally of this.#tallies) count += tally.expected(end)
     if (this.totals.received >= count) return true
     this.#target = count
     return new Promise((resolve) => {
@@ -132,12 +138,24 @@ export class Crowd implements ClientOwner {
     })
   }
 
-  stopSlow(): void {
-    for (const client of this.#slow) client.stop()
+  /** All clients stop reading. */
+  stop(): void {
+    for (const client of this.#clients) client.stop()
   }
 
-  resumeSlow(): void {
-    for (const client of this.#slow) client.resume()
+  /** All clients read on. */
+  resume(): void {
+    for (const client of this.#clients) client.resume()
+  }
+
+  /** All clients read on at {@link SlowOptions.bytesPerSecond}. */
+  crawl(): void {
+    for (const client of this.#clients) client.crawl()
+  }
+
+  /** What became of each slow client. */
+  slowReports(): SlowReport[] {
+    return [...this.#slow.values()].map(({ report }) => report)
   }
 
   leave(): void {
@@ -148,12 +166,11 @@ export class Crowd implements ClientOwner {
   report(end: number): CrowdReport {
     const { received, other, doubled, outOfOrder, sampled, damaged, bytes } = this.totals
     let lost = 0
-    for (const client of this.#clients) if (!this.#slow.has(client)) lost += client.tally.lost(end)
+    for (const tally of this.#tallies) lost += tally.lost(end)
     return {
       connected: this.connected,
       failed: this.#failed,
       ended: this.#ended,
-      slowEnded: this.#slowEnded,
       reasons: [...this.#reasons],
       ...{ received, other, lost, doubled, outOfOrder, sampled, damaged, bytes },
     }
@@ -169,10 +186,9 @@ export class Crowd implements ClientOwner {
     if (!client.wasOpen) {
       this.#failed++
       this.#next()
-    } else if (this.#slow.has(client)) {
-      this.#slowEnded++
     } else {
       this.#ended++
+      this.#slow.get(client)?.ended(client.closeCode)
     }
   }
 
@@ -192,19 +208,25 @@ export class Crowd implements ClientOwner {
     const index = options.first + this.#clients.length
     const { clients, groups, groupsEach, localAddresses, clientsPerAddress } = options
     const membership = Membership.of(index, clients, groups.length, groupsEach)
-    const isSlow = this.#clients.length < (options.slow ?? 0)
-    const totals = isSlow ? this.slowTotals : this.totals
     const target = {
       url: new URL(options.url),
       transport: transportOf(options.transport, index),
       target: targetOf(options, membership),
       localAddress: localAddresses?.[Math.floor(index / clientsPerAddress) % localAddresses.length] ?? null,
       hello: options.hello ?? null,
+      bytesPerSecond: options.slow?.bytesPerSecond ?? null,
     }
-    const tally = new Tally(totals, this.#numbers[target.transport], membership)
-    const client = new Client(target, tally, totals, this)
-    this.#clients.push(client)
-    if (isSlow) this.#slow.add(client)
+    const numbers = this.#numbers[target.transport]
+    if (options.slow === undefined) {
+      const tally = new Tally(this.totals, numbers, membership)
+      this.#tallies.push(tally)
+      this.#clients.push(new Client(target, tally, this.totals, this))
+    } else {
+      const tally = new SlowTally(target.transport, numbers, options.slow.first, options.keys ?? 0)
+      const client = new Client(target, tally, this.totals, this)
+      this.#clients.push(client)
+      this.#slow.set(client, tally)
+    }
   }
 }
 

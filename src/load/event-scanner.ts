@@ -95,8 +95,11 @@ export class EventScanner implements Scanner {
     const shown = Math.min(end, start + WINDOW_BYTES)
     // The usual case first: data alone.
     const isPlain = bytes[start] === D && bytes[start + 4] === COLON
-    if (isPlain || isMessage(bytes.toString('latin1', start, shown))) {
+    const text = isPlain ? '' : bytes.toString('latin1', start, shown)
+    if (isPlain || isMessage(text)) {
       this.#sink.message(bytes, start, shown, shown === end && !this.#isTruncated)
+    } else {
+      this.#sink.event?.(text)
     }
   }
 }

@@ -1,6 +1,6 @@
 /** Crowds in several processes, as one. */
 import { decodeFromCompressedBase64 } from 'hdr-histogram-js'
-import type { CrowdOptions, CrowdReport } from './crowd.ts'
+import type { CrowdOptions, CrowdReport, SlowOptions } from './crowd.ts'
 import { type CrowdHandle, type CrowdProgress, LocalCrowd, type TimedReport } from './crowd-handle.ts'
 import {
   microsecondHistogram,
@@ -9,6 +9,7 @@ import {
   type Schedule,
   timesToLast,
 } from './latency.ts'
+import type { SlowReport } from './slow-tally.ts'
 import { WorkerCrowd } from './worker-crowd.ts'
 
 /** Above this share of a core, a process of the generator may have been what was measured. */
@@ -32,8 +33,9 @@ export interface FleetOptions {
   readonly workers: number
   /** What pins processes to cores: see {@link WorkerOptions}. */
   readonly prefix?: readonly string[]
-  /** So many clients can be stopped. */
-  readonly slow?: number
+  /** See {@link CrowdOptions}. */
+  readonly keys?: number
+  readonly slow?: SlowOptions
   readonly hello?: string
 }
 
@@ -107,12 +109,22 @@ export class Fleet {
     await Promise.all(this.#crowds.map((crowd) => crowd.sleep()))
   }
 
-  async stopSlow(): Promise<void> {
-    await Promise.all(this.#crowds.map((crowd) => crowd.stopSlow()))
+  /** All clients stop reading. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#crowds.map((crowd) => crowd.stop()))
   }
 
-  async resumeSlow(): Promise<void> {
-    await Promise.all(this.#crowds.map((crowd) => crowd.resumeSlow()))
+  async resume(): Promise<void> {
+    await Promise.all(this.#crowds.map((crowd) => crowd.resume()))
+  }
+
+  /** All clients of a slow fleet read on at their pace. */
+  async crawl(): Promise<void> {
+    await Promise.all(this.#crowds.map((crowd) => crowd.crawl()))
+  }
+
+  async slowReports(): Promise<SlowReport[]> {
+    return (await Promise.all(this.#crowds.map((crowd) => crowd.slowReports()))).flat()
   }
 
   /** @param end one more than the last message published */
@@ -129,17 +141,8 @@ export class Fleet {
 }
 
 function crowdOptions(options: FleetOptions, index: number, shares: number): CrowdOptions {
-  const {
-    url,
-    transport,
-    path,
-    groups,
-    groupsEach = groups.length,
-    clients,
-    concurrency,
-    slow,
-    hello,
-  } = options
+  const { url, transport, path, groups, clients, concurrency } = options
+  const { groupsEach = groups.length, keys, slow, hello } = options
   return {
     ...{ url, transport, path, groups, groupsEach, clients },
     first: Math.floor((clients * index) / shares),
@@ -147,7 +150,8 @@ function crowdOptions(options: FleetOptions, index: number, shares: number): Cro
     concurrency: Math.max(1, Math.ceil(concurrency / shares)),
     localAddresses: localAddresses(new URL(url).hostname, clients),
     clientsPerAddress: CLIENTS_PER_ADDRESS,
-    ...(slow !== undefined && { slow: Math.ceil(slow / shares) }),
+    ...(keys !== undefined && { keys }),
+    ...(slow !== undefined && { slow }),
     ...(hello !== undefined && { hello }),
   }
 }
@@ -183,7 +187,6 @@ const COUNTS = [
   'connected',
   'failed',
   'ended',
-  'slowEnded',
   'received',
   'other',
   'lost',

@@ -8,3 +8,4 @@ export { MIN_MESSAGE_BYTES, MOST_MESSAGES, numberedMessage } from './numbered.ts
 export { Publisher, type PublisherOptions } from './publisher.ts'
 export { ResponseReader } from './response-reader.ts'
 export { runSchedule } from './run-schedule.ts'
+export type { SlowReport } from './slow-tally.ts'

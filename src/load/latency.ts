@@ -12,6 +12,8 @@ export interface Schedule {
   readonly batch: number
   /** One more than the last message. */
   readonly end: number
+  /** Goes on where an earlier one paused: latencies are added to those of the earlier. */
+  readonly isContinued?: boolean
 }
 
 /** When message `n` is meant to be sent. */
@@ -46,7 +48,7 @@ export class DeliveryClock {
   /** Begins anew. */
   start(schedule: Schedule): void {
     this.#schedule = schedule
-    this.histogram.reset()
+    if (schedule.isContinued !== true) this.histogram.reset()
     this.lastMs = new Float64Array(schedule.end - schedule.first)
   }
 

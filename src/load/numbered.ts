@@ -9,6 +9,7 @@ const DIGITS = 9
 export const MOST_MESSAGES: number = 10 ** DIGITS
 
 const HEAD = '{"type":"bench","n":"'
+const KEY = '","key":"k'
 const MIDDLE = '","pad":"'
 const TAIL = '"}'
 
@@ -22,10 +23,12 @@ export const WINDOW_BYTES = 512
  * The JSON text of a message.
  *
  * @param size bytes of the text; the pad fills it up from {@link MIN_MESSAGE_BYTES}
+ * @param keys so many keys are taken in turn, for hubs that keep the newest message of each; `0`: none
  */
-export function numberedMessage(n: number, size: number): string {
-  const pad = 'x'.repeat(Math.max(0, size - MIN_MESSAGE_BYTES))
-  return HEAD + String(n).padStart(DIGITS, '0') + MIDDLE + pad + TAIL
+export function numberedMessage(n: number, size: number, keys = 0): string {
+  const key = keys === 0 ? '' : KEY + (n % keys)
+  const pad = 'x'.repeat(Math.max(0, size - MIN_MESSAGE_BYTES - key.length))
+  return HEAD + String(n).padStart(DIGITS, '0') + key + MIDDLE + pad + TAIL
 }
 
 const QUOTE = 0x22

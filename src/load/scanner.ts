@@ -9,6 +9,8 @@ export interface MessageSink {
    * @param isWhole whether all of the text is there
    */
   message(bytes: Buffer, start: number, end: number, isWhole: boolean): void
+  /** An event of an event stream that is no message, as far as it is shown. */
+  event?(text: string): void
 }
 
 /** Incremental: any cut of the stream gives the same messages. */

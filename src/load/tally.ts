@@ -8,6 +8,14 @@ const SAMPLE_EVERY = 4096
 /** Numbers that a client remembers as missing, to tell late messages from doubles. */
 const MOST_MISSING = 10_000
 
+/** Hears what a client gets. */
+export interface Account {
+  /** A message's text, or the start of it: see {@link MessageSink}. */
+  add(bytes: Buffer, start: number, end: number, isWhole: boolean): void
+  /** An event of an event stream that is no message. */
+  event(text: string): void
+}
+
 /** What the clients of a crowd share. */
 export class Totals {
   readonly clock: DeliveryClock
@@ -24,14 +32,17 @@ export class Totals {
   bytes = 0
   /** Bytes of each message; `0`: samples are not compared. */
   messageBytes = 0
+  /** Keys of the messages. */
+  readonly keys: number
 
-  constructor(clock: DeliveryClock) {
+  constructor(clock: DeliveryClock, keys = 0) {
     this.clock = clock
+    this.keys = keys
   }
 }
 
 /** The account of one client. Exact for every message: no client is only sampled. */
-export class Tally {
+export class Tally implements Account {
   readonly #totals: Totals
   readonly #numbers: NumberReader
   readonly #membership: Membership
@@ -47,7 +58,6 @@ export class Tally {
     this.#next = membership.from(0)
   }
 
-  /** A message's text, or the start of it: see {@link MessageSink}. */
   add(bytes: Buffer, start: number, end: number, isWhole: boolean): void {
     const totals = this.#totals
     const n = this.#numbers.read(bytes, start, end)
@@ -65,6 +75,8 @@ export class Tally {
     totals.clock.delivered(n)
     if (isWhole && totals.received % SAMPLE_EVERY === 1) this.#compare(n, bytes, start, end)
   }
+
+  event(): void {}
 
   /** How many messages up to but not `end` are for this client. */
   expected(end: number): number {
@@ -100,7 +112,7 @@ export class Tally {
   #compare(n: number, bytes: Buffer, start: number, end: number): void {
     if (this.#totals.messageBytes === 0) return
     this.#totals.sampled++
-    const expected = numberedMessage(n, this.#totals.messageBytes)
+    const expected = numberedMessage(n, this.#totals.messageBytes, this.#totals.keys)
     if (!bytes.toString('utf8', start, end).includes(expected)) this.#totals.damaged++
   }
 }

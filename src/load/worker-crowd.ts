@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { CrowdOptions } from './crowd.ts'
 import type { CrowdHandle, CrowdProgress, TimedReport } from './crowd-handle.ts'
 import type { Schedule } from './latency.ts'
+import type { SlowReport } from './slow-tally.ts'
 
 /** What travels to the process, and back. */
 export interface Call {
@@ -75,12 +76,20 @@ export class WorkerCrowd implements CrowdHandle {
     return this.#call('sleep')
   }
 
-  stopSlow(): Promise<void> {
-    return this.#call('stopSlow')
+  stop(): Promise<void> {
+    return this.#call('stop')
   }
 
-  resumeSlow(): Promise<void> {
-    return this.#call('resumeSlow')
+  resume(): Promise<void> {
+    return this.#call('resume')
+  }
+
+  crawl(): Promise<void> {
+    return this.#call('crawl')
+  }
+
+  slowReports(): Promise<readonly SlowReport[]> {
+    return this.#call('slowReports')
   }
 
   report(end: number): Promise<TimedReport> {

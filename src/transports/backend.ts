@@ -10,7 +10,8 @@
  *     admitted, it starts the response and calls `owner.opened(link)` at once; denied, it tells the client as
  *     `docs/protocol.md` says for the transport.
  *  3. The owner's methods are called while the client lives: `received` for each text in order, `drained` when a link that was
- *     not writable has become so, `alive` for any sign of life, `closed` exactly once, at the end, also when the client leaves
+ *     not writable has become so, `alive` for any sign of life, `answered` for an
+ *     answer to a heartbeat, `closed` exactly once, at the end, also when the client leaves
  *     before the decision.
  *  4. Texts longer than `limits.maxMessageBytes`, binary frames and malformed frames never reach `received`: the link closes with the
  *     code of the error table.
@@ -44,6 +45,8 @@ export interface Link {
   readonly writable: boolean
   /** Bytes accepted by `write` that have not left the process. */
   readonly bufferedBytes: number
+  /** Bytes accepted since the connection began. Only asked where `answersHeartbeats`. */
+  readonly writtenBytes: number
   /** Writes a batch. Never called after `close`. */
   write(batch: Batch): void
   /** Whether a living client answers a heartbeat, so that silence means death. */
@@ -67,8 +70,10 @@ export interface LinkOwner {
   received(text: string): void
   /** The link can be written to again. */
   drained(): void
-  /** The client answered a heartbeat, or sent anything else. */
+  /** The client sent something. */
   alive(): void
+  /** It answered a heartbeat, and so has read what was written before; `alive` is called besides. */
+  answered(): void
   /** The client is gone. */
   closed(code: number, reason: string): void
 }

@@ -1,6 +1,6 @@
 /** The two formats of a streamed HTTP response: Server-Sent Events (WHATWG HTML, section 9.2) and lines of JSON. */
 import type { Publication } from '../publication.ts'
-import type { Control, WireFormat } from './wire-format.ts'
+import { type Control, cursorOf, type WireFormat } from './wire-format.ts'
 
 /** How the bytes travel below the format: `chunked` is HTTP/1.1 (RFC 9112, section 7.1), `raw` is HTTP/2 and HTTP/1.0. */
 export type Framing = 'chunked' | 'raw'
@@ -81,15 +81,25 @@ function ssePlain(framing: Framing): StreamFormat {
     frame: (publication: Publication) =>
       Buffer.from(encodeEvent({ id: publication.cursor, data: publication.json })),
     control(control: Control, retryMs?: number) {
+      // No data, no event: an EventSource remembers the id and calls nobody (WHATWG HTML, section 9.2.6).
+      if ('cursor' in control) return Buffer.from(encodeEvent({ id: control.cursor }))
       // Named events: `onmessage` sees publications only.
       const [name, value] = namedControl(control)
-      return Buffer.from(encodeEvent({ event: `groupcast.${name}`, data: JSON.stringify(value), retryMs }))
+      const fields = {
+        event: `groupcast.${name}`,
+        id: cursorOf(control),
+        data: JSON.stringify(value),
+        retryMs,
+      }
+      return Buffer.from(encodeEvent(fields))
     },
     ...framed(SSE_HEARTBEAT, framing),
   }
 }
 
-function namedControl(control: Control): [name: string, value: unknown] {
+function namedControl(
+  control: Exclude<Control, { readonly cursor: string }>,
+): [name: string, value: unknown] {
   if ('open' in control) return ['open', control.open]
   if ('reset' in control) return ['reset', control.reset]
   if ('dropped' in control) return ['dropped', control.dropped]
@@ -106,7 +116,7 @@ function sseEnvelope(framing: Framing): StreamFormat {
     frame: (publication: Publication) =>
       Buffer.from(encodeEvent({ id: publication.cursor, data: publication.envelope })),
     control: (control: Control, retryMs?: number) =>
-      Buffer.from(encodeEvent({ data: JSON.stringify(control), retryMs })),
+      Buffer.from(encodeEvent({ id: cursorOf(control), data: JSON.stringify(control), retryMs })),
     ...framed(SSE_HEARTBEAT, framing),
   }
 }

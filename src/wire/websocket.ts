@@ -9,7 +9,12 @@ const FIN_TEXT = 0x81
 const FIN_PING = 0x89
 
 /** A ping without payload. Every conforming client answers it by itself (RFC 6455 section 5.5.3). */
-export const PING_FRAME: Buffer = Buffer.from([FIN_PING, 0])
+const PING_FRAME: Buffer = Buffer.from([FIN_PING, 0])
+
+/** A wire format of WebSockets, which also says how to keep one awake. */
+export interface WebSocketFormat extends WireFormat {
+  readonly heartbeat: Buffer
+}
 
 /** One unmasked text frame, as servers send them (RFC 6455 section 5.2). */
 export function encodeTextFrame(text: string): Buffer {
@@ -43,10 +48,11 @@ export function fittingReason(reason: string): string {
 }
 
 /** Each message as its own JSON text: what a plain `new WebSocket(url)` gets. Of the control objects only `reset` and `dropped` are shown. */
-export const websocketPlain: WireFormat = {
+export const websocketPlain: WebSocketFormat = {
   name: 'websocket',
   transport: 'websocket',
   envelope: false,
+  heartbeat: PING_FRAME,
   frame: (publication: Publication) => encodeTextFrame(publication.json),
   control(control: Control) {
     if ('reset' in control)
@@ -59,10 +65,12 @@ export const websocketPlain: WireFormat = {
 }
 
 /** Envelopes: subprotocol `groupcast.v1`. The close code and reason travel in the close frame. */
-export const websocketEnvelope: WireFormat = {
+export const websocketEnvelope: WebSocketFormat = {
   name: 'websocket+envelope',
   transport: 'websocket',
   envelope: true,
+  // No browser shows a ping to scripts: the empty envelope behind it lets a client notice that its connection has fallen silent.
+  heartbeat: Buffer.concat([PING_FRAME, encodeTextFrame('{}')]),
   frame: (publication: Publication) => encodeTextFrame(publication.envelope),
   control: (control: Control) => ('close' in control ? null : encodeTextFrame(JSON.stringify(control))),
 }

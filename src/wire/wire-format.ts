@@ -10,7 +10,9 @@ export type Transport = 'websocket' | 'sse' | 'ndjson'
 /** Objects of the protocol that are not publications; `docs/protocol.md` describes each. */
 export type Control =
   | { readonly open: OpenControl }
-  | { readonly reset: { readonly groups: readonly string[]; readonly cursor?: string } }
+  | { readonly reset: { readonly groups: readonly string[]; readonly cursor: string } }
+  /** The client has everything up to here, although no message says so. */
+  | { readonly cursor: string }
   | { readonly reply: number | string | null; readonly result: unknown }
   | {
       readonly reply: number | string | null
@@ -19,6 +21,13 @@ export type Control =
   /** Messages that were dropped because the client reads too slowly; those that follow came after them. */
   | { readonly dropped: { readonly count: number } }
   | { readonly close: { readonly code: number; readonly reason: string } }
+
+/** The position that a control object tells the client to resume from; `null` where it tells none. */
+export function cursorOf(control: Control): string | null {
+  if ('cursor' in control) return control.cursor
+  if ('open' in control) return control.open.cursor ?? null
+  return 'reset' in control ? control.reset.cursor : null
+}
 
 /** The first thing that an envelope connection gets. */
 interface OpenControl {

@@ -41,6 +41,7 @@ export class FakeHub implements Hub {
     return {
       connections: { websocket: 1, sse: 2, ndjson: 0 },
       groups: this.members.size,
+      backlogBytes: 7,
       opened: 10,
       denied: 1,
       received: 2,
@@ -98,6 +99,10 @@ export class FakeHub implements Hub {
   }
 
   attach(): Attachment {
+    throw notHere()
+  }
+
+  async groupStream(): Promise<never> {
     throw notHere()
   }
 

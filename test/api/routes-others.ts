@@ -127,6 +127,7 @@ export function otherTests(shared: SharedApi): void {
           'groupcast_connections{transport="sse"} 2',
           'groupcast_connections{transport="ndjson"} 0',
           'groupcast_groups 1',
+          'groupcast_backlog_bytes 7',
           'groupcast_ready 1',
           'groupcast_info{version="1.2.3"} 1',
           'groupcast_connections_opened_total 10',

@@ -42,6 +42,7 @@ function bench(...args: string[]): Promise<Outcome> {
 }
 
 interface Row {
+  readonly case: string
   readonly subject: string
   readonly median: number
 }
@@ -71,6 +72,20 @@ test.each(SCENARIOS)('%s', (name) => {
   expect(result?.isFaulty, result?.notes.join('\n')).toBe(false)
   expect(result?.rows.some(({ subject }) => subject.startsWith('hub'))).toBe(true)
   for (const { median } of result?.rows ?? []) expect(median).not.toBeNaN()
+})
+
+test('slow readers are held against each policy, on both transports', () => {
+  const rows = results.find(({ scenario }) => scenario === 'slow-readers')?.rows ?? []
+  const subjects = rows.map(({ subject }) => subject)
+  for (const readers of ['close, stopped', 'drop, stopped', 'latest, stopped', 'latest, 1 KB/s'])
+    for (const transport of ['websocket', 'sse']) expect(subjects).toContain(`hub ${readers}, ${transport}`)
+})
+
+test('system calls are counted, or it is said why not', () => {
+  const result = results.find(({ scenario }) => scenario === 'fan-out')
+  const isCounted = result?.rows.some((row) => row.case === 'system calls, 10 a turn') ?? false
+  const isExplained = result?.notes.some((note) => note.includes('strace')) ?? false
+  expect(isCounted !== isExplained).toBe(true)
 })
 
 test('no scenario is left out, and the command ends well', () => {

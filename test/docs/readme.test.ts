@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import { EventSource } from 'eventsource'
 import type { Hub } from 'groupcast'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { stop } from '../support/hub-server.ts'
 import { until } from '../support/until.ts'
@@ -28,7 +28,7 @@ test('is under 150 lines', () => {
 
 describe('the server and the browser of the README', () => {
   const [server = ''] = blocks('ts')
-  const [browser = ''] = blocks('js')
+  const [browser = '', client = ''] = blocks('js')
 
   test('the server compiles', { timeout: 60_000 }, () => {
     const folder = mkdtempSync(join(ROOT, 'test-results-readme-'))
@@ -43,31 +43,42 @@ describe('the server and the browser of the README', () => {
     execFileSync(join(ROOT, 'node_modules/.bin/tsc'), ['-p', folder], { encoding: 'utf8' })
   })
 
-  test('they talk to each other', async () => {
+  /** Imports code as a file of its own, which is gone with the test. */
+  async function run(name: string, code: string): Promise<unknown> {
     const folder = mkdtempSync(join(ROOT, 'test-results-readme-'))
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-    const file = join(folder, 'server.ts')
+    writeFileSync(join(folder, name), code)
+    return import(join(folder, name))
+  }
+
+  async function startServer() {
     expect(server).toContain('server.listen(8000)')
-    writeFileSync(
-      file,
-      `${server.replace('listen(8000)', "listen(0, '127.0.0.1')")}\nexport { hub, server }\n`,
-    )
-    const running = (await import(file)) as { hub: Hub; server: Server }
+    const code = `${server.replace('listen(8000)', "listen(0, '127.0.0.1')")}\nexport { hub, server }\n`
+    const running = (await run('server.ts', code)) as { hub: Hub; server: Server }
     onTestFinished(async () => {
       await running.hub.close({ deadlineMs: 1_000 })
       await stop(running.server)
     })
     if (!running.server.listening) await once(running.server, 'listening')
     const { port } = running.server.address() as AddressInfo
+    return { ...running, port }
+  }
 
+  test('they talk to each other', async () => {
+    const { port, ...running } = await startServer()
     const sockets: { close(): void }[] = []
     const tracked = <T extends { close(): void }>(socket: T) => {
       sockets.push(socket)
       return socket
     }
     const lines: unknown[][] = []
-    const run = new Function('WebSocket', 'EventSource', 'console', browser.replaceAll(':8000/', `:${port}/`))
-    run(
+    const open = new Function(
+      'WebSocket',
+      'EventSource',
+      'console',
+      browser.replaceAll(':8000/', `:${port}/`),
+    )
+    open(
       function open(url: string) {
         return tracked(new WebSocket(url))
       },
@@ -85,6 +96,22 @@ describe('the server and the browser of the README', () => {
     await running.hub.groupSend('chat.lobby', message)
     await until('the event stream has a message', () => lines.some(([name]) => name === 'SSE'))
     for (const [, value] of lines) expect(value).toEqual(message)
+  })
+
+  test('the client library talks to the server', async () => {
+    const { port } = await startServer()
+    const log = vi.spyOn(console, 'log').mockImplementation(() => {})
+    vi.stubGlobal('WebSocket', WebSocket)
+    onTestFinished(() => {
+      log.mockRestore()
+      vi.unstubAllGlobals()
+    })
+    expect(client).toContain(':8000/')
+    const code = `${client.replace(':8000/', `:${port}/`)}\nexport { client }\n`
+    const running = (await run('client.js', code)) as { client: { close(): void } }
+    await until('its message is back', () => log.mock.calls.length === 2)
+    running.client.close()
+    expect(log.mock.calls).toEqual([['open'], ['bob', 'hello'], ['closed']])
   })
 })
 

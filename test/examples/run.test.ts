@@ -19,6 +19,7 @@ const EVENTS: Readonly<Record<string, string>> = {
   fastify: '/events?group=sensors',
   chat: '/chat/lobby?name=ann',
   worker: '/events',
+  stream: '/events',
 }
 
 const examples = readdirSync(new URL('../../examples', import.meta.url), { withFileTypes: true })

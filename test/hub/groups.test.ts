@@ -25,6 +25,7 @@ class FakeLink implements Link {
   writable = true
   readonly writes: string[][] = []
   readonly bufferedBytes = 0
+  readonly writtenBytes = 0
   readonly answersHeartbeats = false
   write(batch: Batch): void {
     this.writes.push(batch.frames().map(textOf))
@@ -36,7 +37,11 @@ class FakeLink implements Link {
   resume(): void {}
 }
 
-const textOf = ({ publication, bytes }: Frame) => publication?.json ?? bytes.toString()
+/** The message inside the envelope, or what a control object says. */
+function textOf({ bytes }: Frame): string {
+  const text = bytes.toString()
+  return text.startsWith('{') ? JSON.stringify(JSON.parse(text).message) : text
+}
 
 /** As much of a connection as groups see, and the model: what it should have been sent. */
 class FakeConnection {

@@ -46,11 +46,11 @@ export async function startTestHub(
   }
 }
 
-/** Listens on a free port of the loopback address. @returns the URL, as if it were plain HTTP */
-export async function listen(server: NetServer): Promise<string> {
+/** Listens on a port of the loopback address, a free one unless given. @returns the URL, as if it were plain HTTP */
+export async function listen(server: NetServer, port = 0): Promise<string> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
+    server.listen(port, '127.0.0.1', () => {
       server.off('error', reject)
       resolve()
     })

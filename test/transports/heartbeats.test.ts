@@ -143,6 +143,22 @@ test('each transport gets its own kind, once in an interval', async () => {
   expect(hub.stats).toMatchObject({ dead: 0, connections: { websocket: 2, sse: 2, ndjson: 2 } })
 })
 
+test('a WebSocket with envelopes gets an empty one behind each ping, which its scripts can see; a plain one does not', async () => {
+  const { clock, url } = await startWard()
+  const texts = (client: RawClient) =>
+    client.frames.filter(({ opcode }) => opcode === OPCODE.text).map(({ payload }) => payload.toString())
+  const envelopes = await openRawWebSocket(url, '/events', { 'Sec-WebSocket-Protocol': 'groupcast.v1' })
+  const plain = await openRawWebSocket(url, '/events')
+  await until('it has opened', () => texts(envelopes).length === 1)
+  clock.advance(heartbeatMs)
+  await until('the heartbeat has come', () => texts(envelopes).length === 2)
+  expect(envelopes.frames.slice(1).map(({ opcode }) => opcode)).toEqual([OPCODE.ping, OPCODE.text])
+  expect(texts(envelopes)[1]).toBe('{}')
+  await heard(plain)
+  expect(pings(plain)).toBe(1)
+  expect(texts(plain)).toEqual([])
+})
+
 test('connections that came at different times get them at different times', async () => {
   const { clock, url } = await startWard()
   const first = await openRawWebSocket(url, '/events')

@@ -211,7 +211,7 @@ describe('CORS', () => {
       'access-control-allow-credentials': 'true',
       'access-control-expose-headers': 'Allow, Retry-After',
       'access-control-allow-methods': 'GET, POST, OPTIONS',
-      'access-control-allow-headers': 'Content-Type, Last-Event-ID, Groupcast-Connection',
+      'access-control-allow-headers': 'Authorization, Content-Type, Last-Event-ID, Groupcast-Connection',
       'access-control-max-age': '600',
       vary: 'Origin',
     })

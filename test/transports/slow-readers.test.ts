@@ -56,6 +56,8 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
       await hub.groupSend('a', { type: 'n', n, text: TEXT })
       await until('the fast reader has it', () => fast.messages.length === n + 1)
     }
+    expect(hub.stats.backlogBytes).toBeGreaterThan(0)
+    expect(hub.stats.backlogBytes).toBeLessThanOrEqual(hub.limits.maxBacklogBytes)
     slow.resume()
     await until(
       'the slow reader has the last',
@@ -63,7 +65,7 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     )
     expect(toldDropped(slow)).toBeGreaterThan(0)
     expect(numbers(slow).length + toldDropped(slow)).toBe(MESSAGES)
-    expect(hub.stats).toMatchObject({ slowConsumers: 0, dropped: toldDropped(slow) })
+    expect(hub.stats).toMatchObject({ slowConsumers: 0, dropped: toldDropped(slow), backlogBytes: 0 })
     expect(toldDropped(fast)).toBe(0)
   })
 

@@ -76,8 +76,14 @@ const limitsShape = {
     .default(DEFAULT_LIMITS.heartbeatMs)
     .describe('Time between heartbeats; `false` turns them off.')
     .register(settingInfo, { allowed: `${wholeText(1)}, or false` }),
-  deadAfterMs: limit('deadAfterMs', 'A WebSocket that does not answer a heartbeat for this long is dead.'),
-  maxStallMs: limit('maxStallMs', 'A congested client that takes not a byte for this long is dead.'),
+  deadAfterMs: limit(
+    'deadAfterMs',
+    'A WebSocket that does not answer a heartbeat for this long is dead; one with much to read before it gets longer, enough for 1 KB/s.',
+  ),
+  maxStallMs: limit(
+    'maxStallMs',
+    'A congested client that takes nothing for this long is dead; 1.25 ms longer for each byte that waits in its socket. The system hands over nothing more before a third of its buffer is free, 1.4 MB at most on Linux: less than 1,500,000 cuts clients that read 1 KB/s.',
+  ),
   handshakeTimeoutMs: limit('handshakeTimeoutMs', 'Longest time from a request to its acceptance.'),
   closeTimeoutMs: limit('closeTimeoutMs', 'How long a closed client may take to go before it is cut.'),
   retrySpreadMs: limit(

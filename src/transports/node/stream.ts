@@ -149,6 +149,7 @@ function startStream(
  */
 class StreamLink implements Link {
   readonly answersHeartbeats = false
+  readonly writtenBytes = 0
   readonly #response: NodeResponse
   readonly #wire: Writable
   readonly #format: StreamFormat

@@ -6,7 +6,7 @@ import { ERRORS } from '../../errors.ts'
 import {
   ENVELOPE_PROTOCOL,
   fittingReason,
-  PING_FRAME,
+  type WebSocketFormat,
   websocketEnvelope,
   websocketPlain,
 } from '../../wire/websocket.ts'
@@ -51,7 +51,8 @@ export class WebSockets {
       refuseUpgrade(socket, this.#gate.problem('bad-request', headers, 'This is not a WebSocket handshake.'))
       return
     }
-    const { decision, owner } = this.#gate.admit(plan, plan.envelope ? websocketEnvelope : websocketPlain)
+    const format = plan.envelope ? websocketEnvelope : websocketPlain
+    const { decision, owner } = this.#gate.admit(plan, format)
     const leave = () => owner.closed(1006, '')
     socket.once('close', leave)
     // Until ws reads, nobody does, and a socket that is not read does not say that its client has left. What the client sends
@@ -70,15 +71,16 @@ export class WebSockets {
     this.#server.handleUpgrade(request, socket, head, (client) => {
       // From here on ws tells. Not earlier: it may refuse the handshake instead of calling back.
       socket.off('close', leave)
-      if (denial === null) this.#open(client as LinkedWebSocket, socket, owner)
+      if (denial === null) this.#open(client as LinkedWebSocket, socket, owner, format)
       else deny(client, denial)
     })
   }
 
-  #open(client: LinkedWebSocket, socket: Socket, owner: LinkOwner): void {
-    const link = new WebSocketLink(client, socket, owner)
+  #open(client: LinkedWebSocket, socket: Socket, owner: LinkOwner, format: WebSocketFormat): void {
+    const link = new WebSocketLink(client, socket, owner, format)
     client.link = link
     client.on('message', onMessage)
+    client.on('pong', onPong)
     client.on('error', ignore)
     client.on('close', onClose)
     ;(socket as LinkedSocket)[OWNER] = owner
@@ -134,6 +136,10 @@ function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
   else link?.owner.received(data.toString())
 }
 
+function onPong(this: WebSocket): void {
+  ;(this as LinkedWebSocket).link?.owner.answered()
+}
+
 function onClose(this: WebSocket, code: number, reason: Buffer): void {
   const { link, sentCode } = this as LinkedWebSocket
   ;(this as LinkedWebSocket).link = null
@@ -149,10 +155,12 @@ class WebSocketLink implements Link {
   readonly answersHeartbeats = true
   readonly #client: WebSocket
   readonly #socket: Socket
+  readonly #heartbeat: Buffer
 
-  constructor(client: WebSocket, socket: Socket, owner: LinkOwner) {
+  constructor(client: WebSocket, socket: Socket, owner: LinkOwner, format: WebSocketFormat) {
     this.#client = client
     this.#socket = socket
+    this.#heartbeat = format.heartbeat
     this.owner = owner
   }
 
@@ -164,6 +172,10 @@ class WebSocketLink implements Link {
     return this.#socket.writableLength
   }
 
+  get writtenBytes(): number {
+    return this.#socket.bytesWritten
+  }
+
   write(batch: Batch): void {
     // Nothing may follow a close frame (RFC 6455, section 5.5.1), and ws sends one by itself when the client does.
     if (this.#client.readyState === WebSocket.OPEN) this.#socket.write(batch.bytes())
@@ -171,7 +183,7 @@ class WebSocketLink implements Link {
 
   heartbeat(): boolean {
     if (!this.writable || this.#client.readyState !== WebSocket.OPEN) return false
-    this.#socket.write(PING_FRAME)
+    this.#socket.write(this.#heartbeat)
     return true
   }
 

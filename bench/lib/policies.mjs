@@ -1,0 +1,53 @@
+// @ts-check
+/** What a slow reader is promised, by the policy of its groups; `reads`: it was not slow after all, and gets everything. */
+
+/** @typedef {import('../../src/load/slow-tally.ts').SlowReport} SlowReport */
+/** @typedef {'reads' | 'close' | 'drop' | 'latest'} Policy */
+/** Numbers of what was sent, and the keys that were used in turn. @typedef {{ first: number, end: number, keys: number }} Sent */
+
+const PATIENCE_MS = 20_000
+const POLL_MS = 50
+/** "Come back". */
+const SLOW_CONSUMER = 4008
+
+/** @type {Readonly<Record<Policy, (report: SlowReport, sent: Sent) => boolean>>} */
+const KEEPS = {
+  reads: ({ received, isOver, told }, { first, end }) => received === end - first && told === 0 && !isOver,
+  // All up to where it was given up.
+  close: ({ isOver, closeCode, skipped }) => isOver && closeCode === SLOW_CONSUMER && skipped === 0,
+  drop: ({ received, told, skipped, next, isOver }, { first, end }) =>
+    told > 0 && told === skipped && received + told === end - first && next === end && !isOver,
+  latest: ({ received, told, newest, isOver }, { first, end, keys }) =>
+    told === 0 &&
+    received < end - first &&
+    newest.every((n, key) => n === newestOf(key, end, keys)) &&
+    !isOver,
+}
+
+/** The last message of a key. @param {number} key @param {number} end @param {number} keys */
+function newestOf(key, end, keys) {
+  return end - 1 - ((end - 1 - key) % keys)
+}
+
+/**
+ * Waits until slow readers, which read on now, have what their policy says. Resolves with what became of each, and reports as a fault
+ * what is not as it should be.
+ *
+ * @param {import('../types.d.ts').Context} context
+ * @param {import('../../src/load/fleet.ts').Fleet} fleet
+ * @param {Policy} policy
+ * @param {Sent} sent
+ */
+export async function settled(context, fleet, policy, sent) {
+  const keeps = (/** @type {SlowReport} */ report) => report.isInOrder && KEEPS[policy](report, sent)
+  const untilMs = performance.now() + PATIENCE_MS
+  let reports = await fleet.slowReports()
+  while (!reports.every(keeps) && performance.now() < untilMs) {
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    reports = await fleet.slowReports()
+  }
+  const broken = reports.find((report) => !keeps(report))
+  if (broken !== undefined)
+    context.fault(`A slow reader (${policy}) of ${JSON.stringify(sent)} got ${JSON.stringify(broken)}.`)
+  return reports
+}

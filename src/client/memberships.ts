@@ -1,0 +1,72 @@
+import type { JoinOptions } from './client.ts'
+import type { ClientError } from './client-error.ts'
+import type { Connection } from './connection.ts'
+
+/** A join or a leave that the hub has not confirmed yet. */
+interface Change {
+  readonly kind: 'join' | 'leave'
+  readonly group: string
+  readonly options: JoinOptions | undefined
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * The groups that a client wants to be in. Those that are confirmed go into the query of the next connection, which resumes them. Others
+ * are asked for by command once it is open: one group that is refused in the query would refuse the whole connection.
+ */
+export interface Memberships {
+  readonly groups: Set<string>
+  /** Resolves when the hub has done it, on this connection or a later one. */
+  change(
+    kind: Change['kind'],
+    group: string,
+    options: JoinOptions | undefined,
+    connection: Connection | undefined,
+  ): Promise<void>
+  /** Sends what could not be sent, or was not answered, before. */
+  opened(connection: Connection): void
+  /** There will be no other connection. */
+  fail(error: ClientError): void
+}
+
+export function createMemberships(given: readonly string[], onLeft: (group: string) => void): Memberships {
+  const groups = new Set(given)
+  const changes = new Set<Change>()
+
+  const send = async (change: Change, connection: Connection) => {
+    const { kind, group, options, resolve, reject } = change
+    try {
+      await connection.request({ [kind]: group, ...options })
+      if (kind === 'join') groups.add(group)
+      else {
+        // Again: the answer to an earlier join may have come meanwhile.
+        groups.delete(group)
+        onLeft(group)
+      }
+      resolve()
+    } catch (error) {
+      // Lost before the answer: the next connection asks again.
+      if (!connection.isOpen) return
+      reject(error)
+    }
+    changes.delete(change)
+  }
+
+  return {
+    groups,
+    change: (kind, group, options, connection) =>
+      new Promise((resolve, reject) => {
+        const change = { kind, group, options, resolve, reject }
+        changes.add(change)
+        if (kind === 'leave') groups.delete(group)
+        if (connection?.isOpen) send(change, connection)
+      }),
+    opened(connection) {
+      for (const change of changes) send(change, connection)
+    },
+    fail(error) {
+      for (const { reject } of changes) reject(error)
+    },
+  }
+}

@@ -1,0 +1,74 @@
+import type { Past, Recall } from './recall.ts'
+
+/** What a client at the door is to get of the past. Lives until it is let in. */
+export class Arrival {
+  readonly #recall: Recall
+  /** From where it wants to resume; `null`: it is new. */
+  readonly #after: string | null
+  /** Where it was when it knocked, before it was in any group: all that it gets live comes later. */
+  readonly #knocked: string | null
+  /** How many of the newest messages it wants, by group. */
+  #counts: Map<string, number> | null = null
+  /** What it must be told before its past: groups of which it has missed something. */
+  reset: { readonly groups: readonly string[]; readonly cursor: string } | null = null
+  /** It has a cursor, or gets one with the first message of its past. */
+  #hasCursor = false
+
+  constructor(recall: Recall, after: string | null) {
+    this.#recall = recall
+    this.#after = after
+    this.#knocked = recall.position
+  }
+
+  /** The cursor that it starts with, unless it brought one or gets one with its past. */
+  get cursor(): string | null {
+    return this.#hasCursor ? null : this.#knocked
+  }
+
+  /** It joins a group and wants so many of its newest messages. */
+  wants(group: string, count: number): void {
+    this.#counts ??= new Map()
+    this.#counts.set(group, count)
+  }
+
+  /** The past of the groups that it has joined by now; `null`: none. Rejects with the layer's error. */
+  async past(groups: readonly string[]): Promise<Past | null> {
+    const kept = groups.filter((group) => this.#recall.keepsHistory(group))
+    if (kept.length === 0) return null
+    if (this.#after !== null) {
+      this.#hasCursor = true
+      return this.#resume(kept, this.#after)
+    }
+    if (this.#counts === null) return null
+    const past = await this.#newest(kept, this.#counts)
+    this.#hasCursor = past.publications.length > 0
+    return past
+  }
+
+  /**
+   * A reset comes first, and must not move the cursor over what follows: cut in the middle, the client would never hear of the rest. Nor may
+   * it come last: with the cursor of a message before it, the client would never hear of the reset.
+   */
+  async #resume(groups: readonly string[], after: string): Promise<Past> {
+    const past = await this.#recall.resume(groups, after)
+    const { publications, lost, cursor } = past
+    if (lost.length > 0) this.reset = { groups: lost, cursor: publications.length === 0 ? cursor : after }
+    return past
+  }
+
+  /** The newest of some groups, then what all groups got since it knocked: in order, so that the cursor of each is one to resume from. */
+  async #newest(groups: readonly string[], counts: ReadonlyMap<string, number>): Promise<Past> {
+    const wanted = new Map(groups.flatMap((group) => entryOf(counts, group)))
+    const newest = await this.#recall.newest(wanted)
+    if (this.#knocked === null) return newest
+    const since = await this.#recall.resume(groups, this.#knocked)
+    const later = new Set(since.publications)
+    const older = newest.publications.filter((publication) => !later.has(publication))
+    return { ...since, publications: [...older, ...since.publications] }
+  }
+}
+
+function entryOf(counts: ReadonlyMap<string, number>, group: string): [string, number][] {
+  const count = counts.get(group)
+  return count === undefined ? [] : [[group, count]]
+}

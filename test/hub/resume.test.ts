@@ -1,0 +1,535 @@
+/** Coming back: what a client missed, in order, once, or a reset. Against a plain list of what was published, without sockets. */
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { createHub } from '../../src/create-hub.ts'
+import { groupsConsumer } from '../../src/groups-consumer.ts'
+import type { HistoryOptions } from '../../src/history.ts'
+import { memoryLayer } from '../../src/layers/memory.ts'
+import { type Envelope, type FakeLink, fakeBackend, settled } from '../support/fake-backend.ts'
+
+const GROUPS = ['kept.a', 'kept.b', 'kept.c', 'loose'] as const
+
+function setup(history: HistoryOptions = { count: 1000 }) {
+  let n = 0
+  const { backend, connect } = fakeBackend(() => n)
+  const layer = memoryLayer()
+  const errors: unknown[] = []
+  const hub = createHub({
+    backend,
+    layer,
+    groups: [{ match: 'kept.*', history }],
+    limits: { maxBacklogBytes: 1024 * 1024 * 1024 },
+    onError: (error) => errors.push(error),
+  })
+  hub.consumer('/events', groupsConsumer())
+  hub.attach({})
+  return {
+    hub,
+    layer,
+    errors,
+    connect,
+    async publish(group: string, more: object = {}) {
+      const message = { type: 'n', n: n++, ...more }
+      const { cursor } = await hub.groupSend(group, message)
+      return { n: message.n, cursor }
+    },
+  }
+}
+
+const query = (groups: readonly string[], cursor: string | null = null, history = 0) =>
+  `/events?${groups.map((group) => `group=${group}`).join('&')}${cursor === null ? '' : `&cursor=${cursor}`}${history === 0 ? '' : `&history=${history}`}`
+
+const numbers = (link: FakeLink, group?: string) =>
+  link.envelopes.flatMap((envelope) =>
+    envelope.message === undefined || (group !== undefined && envelope.group !== group)
+      ? []
+      : [envelope.message.n],
+  )
+const resets = (link: FakeLink) => link.envelopes.flatMap(({ reset }) => (reset === undefined ? [] : [reset]))
+
+describe('a client that comes back', () => {
+  test('gets what it missed of all its groups, in the order in which it was sent, then what is live', async () => {
+    const { connect, publish } = setup()
+    const first = await connect(query(['kept.a', 'kept.b']))
+    const { cursor } = await publish('kept.a')
+    await settled()
+    first.cut()
+    for (const group of ['kept.b', 'kept.a', 'kept.c', 'kept.b']) await publish(group)
+    const second = await connect(query(['kept.a', 'kept.b'], cursor))
+    await publish('kept.a')
+    await settled()
+    expect(numbers(first)).toEqual([0])
+    expect(numbers(second)).toEqual([1, 2, 4, 5])
+    expect(resets(second)).toEqual([])
+  })
+
+  test('resumes from the cursor of `open` when it was cut before anything came', async () => {
+    const { connect, publish } = setup()
+    const first = await connect(query(['kept.a']))
+    first.cut()
+    await publish('kept.a')
+    const second = await connect(query(['kept.a'], first.envelopes[0]?.open?.cursor ?? ''))
+    await settled()
+    expect(numbers(second)).toEqual([0])
+  })
+
+  test.each([
+    ['header over query', { 'last-event-id': 'CURSOR' }, '&cursor=garbage&lastEventId=garbage'],
+    ['cursor', {}, '&cursor=CURSOR'],
+    ['lastEventId', {}, '&lastEventId=CURSOR'],
+    ['an empty header is none', { 'last-event-id': '' }, '&cursor=CURSOR'],
+  ])('names its cursor by %s', async (_what, headers, more) => {
+    const { connect, publish } = setup()
+    const { cursor } = await publish('kept.a')
+    await publish('kept.a')
+    const filled = Object.fromEntries(
+      Object.entries(headers).map(([name, value]) => [name, value.replace('CURSOR', String(cursor))]),
+    )
+    const link = await connect(query(['kept.a']) + more.replace('CURSOR', String(cursor)), filled)
+    await settled()
+    expect(numbers(link)).toEqual([1])
+  })
+
+  test.each(['garbage', '__proto__', 'a.b.c', '0.0', '%F0%9F%98%80', 'x'.repeat(5_000)])(
+    'is told to reset when its cursor is %.20s',
+    async (cursor) => {
+      const { connect, publish } = setup()
+      await publish('kept.a')
+      const link = await connect(query(['kept.a', 'loose'], cursor))
+      await publish('kept.a')
+      await settled()
+      const [{ groups, cursor: at } = { groups: [], cursor: '' }] = resets(link)
+      expect(groups).toEqual(['kept.a'])
+      // The snapshot that it loads now has message 0; message 1 comes live.
+      expect(numbers(link)).toEqual([1])
+      link.cut()
+      const again = await connect(query(['kept.a'], at))
+      await settled()
+      expect(numbers(again)).toEqual([1])
+      expect(resets(again)).toEqual([])
+    },
+  )
+
+  test('gets nothing of a group whose history was trimmed, and all of the others, after the reset', async () => {
+    const { connect, publish } = setup({ count: 2 })
+    const { cursor } = await publish('kept.a')
+    for (const group of ['kept.b', 'kept.a', 'kept.a', 'kept.a']) await publish(group)
+    const link = await connect(query(['kept.a', 'kept.b'], cursor))
+    await settled()
+    expect(numbers(link)).toEqual([1])
+    expect(link.envelopes.map((envelope) => Object.keys(envelope).at(-1))).toEqual([
+      'open',
+      'reset',
+      'message',
+      'cursor',
+    ])
+    expect(resets(link)[0]).toEqual({ groups: ['kept.a'], cursor })
+  })
+
+  test('is told to reset when the epoch has changed', async () => {
+    const { connect, publish, layer } = setup()
+    const { cursor } = await publish('kept.a')
+    await layer.flush()
+    await publish('kept.a')
+    const link = await connect(query(['kept.a'], cursor))
+    await settled()
+    expect(resets(link)).toHaveLength(1)
+    expect(numbers(link)).toEqual([])
+  })
+
+  test('misses nothing that is sent while it is let in', async () => {
+    const { hub, connect, publish } = setup()
+    let letIn = () => {}
+    const wait = new Promise<void>((resolve) => {
+      letIn = resolve
+    })
+    hub.consumer('/slow', {
+      async connect(connection) {
+        await connection.join('kept.a')
+        await wait
+        await connection.join('kept.b')
+      },
+    })
+    const { cursor } = await publish('kept.a')
+    const coming = connect(`/slow?cursor=${cursor}`)
+    await settled()
+    for (const group of ['kept.a', 'kept.b', 'loose', 'kept.b', 'kept.a']) await publish(group)
+    letIn()
+    const link = await coming
+    await publish('kept.b')
+    await settled()
+    expect(numbers(link)).toEqual([1, 2, 4, 5, 6])
+  })
+
+  test('reads a long history at its own pace: the bound for slow readers is for what is live', async () => {
+    const { connect, publish } = setup({ count: 10_000, bytes: 64 * 1024 * 1024 })
+    const { cursor } = await publish('kept.a')
+    for (let i = 0; i < 300; i++) await publish('kept.a', { text: 'x'.repeat(10_000) })
+    const link = await connect(query(['kept.a'], cursor))
+    expect(link.writes).toBeGreaterThan(20)
+    expect(numbers(link)).toEqual(Array.from({ length: 300 }, (_, i) => i + 1))
+    expect(Math.max(...link.batches.map(({ size }) => size))).toBeLessThan(80 * 1024)
+  })
+
+  test('congested in the middle of its past, gets the rest and what is live afterwards, in order', async () => {
+    const { connect, publish } = setup({ count: 10_000, bytes: 64 * 1024 * 1024 })
+    const { cursor } = await publish('kept.a')
+    for (let i = 0; i < 30; i++) await publish('kept.a', { text: 'x'.repeat(10_000) })
+    const slow = await connect(query(['kept.a'], cursor), {}, 3)
+    for (let i = 0; i < 30; i++) await publish('kept.a', { text: 'x'.repeat(10_000) })
+    await settled()
+    expect(numbers(slow).length).toBeLessThan(20)
+    await publish('kept.a')
+    await settled()
+    slow.drain()
+    await settled()
+    expect(numbers(slow)).toEqual(Array.from({ length: 61 }, (_, i) => i + 1))
+  })
+})
+
+describe('a thousand clients that come back at once', () => {
+  test('share the frames and the bytes of what they missed', async () => {
+    const { connect, publish } = setup()
+    const { cursor } = await publish('kept.a')
+    for (let i = 0; i < 50; i++) await publish('kept.a')
+    const links = await Promise.all(Array.from({ length: 1000 }, () => connect(query(['kept.a'], cursor))))
+    await settled()
+    const frames = new Set(links.flatMap(({ batches }) => batches.flatMap((batch) => batch.frames())))
+    const shared = [...frames].filter(({ publication }) => publication !== null)
+    expect(shared).toHaveLength(50)
+    for (const link of links) expect(numbers(link)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1))
+  })
+})
+
+describe('a new client with history=n', () => {
+  test('gets the newest of each group in one order, and can resume from each of them', async () => {
+    const { connect, publish } = setup()
+    for (const group of ['kept.a', 'kept.a', 'kept.b', 'kept.a', 'kept.b', 'kept.b']) await publish(group)
+    const link = await connect(query(['kept.a', 'kept.b'], null, 2))
+    await publish('kept.a')
+    await settled()
+    expect(numbers(link)).toEqual([1, 3, 4, 5, 6])
+    expect(link.envelopes[0]?.open?.cursor).toBeUndefined()
+    for (const [index, { cursor }] of link.envelopes
+      .filter(({ message }) => message !== undefined)
+      .entries()) {
+      const again = await connect(query(['kept.a', 'kept.b'], cursor))
+      await settled()
+      expect([...numbers(link).slice(0, index + 1), ...numbers(again)].slice(-5)).toEqual(
+        index === 0 ? [2, 3, 4, 5, 6] : [1, 3, 4, 5, 6],
+      )
+    }
+  })
+
+  test('gets each message once when some are sent while it joins', async () => {
+    const { hub, connect, publish } = setup()
+    hub.consumer('/slow', {
+      async connect(connection) {
+        await connection.join('kept.a', { history: 2 })
+        await connection.join('kept.b')
+        for (const group of ['kept.a', 'kept.b', 'kept.a', 'kept.b']) await publish(group)
+      },
+    })
+    for (let i = 0; i < 3; i++) await publish('kept.a')
+    const link = await connect('/slow')
+    await publish('kept.b')
+    await settled()
+    expect(numbers(link)).toEqual([3, 4, 5, 6, 7])
+  })
+
+  test('is refused for a number that is none', async () => {
+    const { connect } = setup()
+    await expect(connect(`${query(['kept.a'])}&history=-1`)).rejects.toThrow('bad-request')
+  })
+})
+
+describe('a client that joins with history later', () => {
+  test('gets the newest first, marked as past, then what is live; its position stays', async () => {
+    const { connect, publish } = setup()
+    for (const group of ['kept.b', 'kept.b', 'kept.b', 'kept.a']) await publish(group)
+    const link = await connect(query(['kept.a']))
+    const live = await publish('kept.a')
+    link.say({ join: 'kept.b', history: 2, reply: 1 })
+    await publish('kept.b')
+    await settled()
+    await publish('kept.b')
+    await settled()
+    expect(numbers(link)).toEqual([4, 2, 5, 6])
+    const past = link.envelopes.filter((envelope) => envelope.past !== undefined)
+    expect(past.map(({ message, cursor }) => [message?.n, cursor])).toEqual([
+      [2, undefined],
+      [5, undefined],
+    ])
+    expect(live.cursor).toBe(link.envelopes[1]?.cursor)
+    // Behind all of it, a cursor that makes up for the past: who is cut now does not get it again.
+    const [bare] = link.envelopes
+      .filter(({ message, cursor }) => message === undefined && cursor !== undefined)
+      .slice(-1)
+    const again = await connect(query(['kept.a', 'kept.b'], bare?.cursor))
+    await settled()
+    expect(numbers(again)).toEqual([6])
+  })
+})
+
+describe('types that a consumer handles', () => {
+  test('are replayed through its handlers, each once, before what is live', async () => {
+    const { hub, connect, publish } = setup()
+    const handled: number[] = []
+    hub.consumer('/handled', {
+      async connect(connection) {
+        await connection.join('kept.a')
+        await publish('kept.a')
+      },
+      handlers: { n: (_connection, message) => void handled.push(message.n as number) },
+    })
+    const { cursor } = await publish('kept.a')
+    await publish('kept.a')
+    const link = await connect(`/handled?cursor=${cursor}`)
+    await publish('kept.a')
+    await settled()
+    expect(handled).toEqual([1, 2, 3])
+    expect(numbers(link)).toEqual([])
+  })
+})
+
+describe('history of a hub', () => {
+  test('pages through a group from a cursor, or gives the newest', async () => {
+    const { hub, publish } = setup()
+    const sent = []
+    for (let i = 0; i < 7; i++) sent.push(await publish('kept.a'))
+    const newest = await hub.history('kept.a', { limit: 3 })
+    expect(newest.messages.map(({ message }) => message.n)).toEqual([4, 5, 6])
+    expect(newest.hasMore).toBe(true)
+    const seen = []
+    let after = String(sent[0]?.cursor)
+    for (let hasMore = true; hasMore; ) {
+      const page = await hub.history('kept.a', { after, limit: 4 })
+      seen.push(...page.messages.map(({ message }) => message.n))
+      ;({ cursor: after, hasMore } = page)
+    }
+    expect(seen).toEqual([1, 2, 3, 4, 5, 6])
+    expect((await hub.history('kept.a', { after })).messages).toEqual([])
+  })
+
+  test('says what it cannot give', async () => {
+    const { hub } = setup()
+    await expect(hub.history('loose')).rejects.toMatchObject({ code: 'history-not-available' })
+    await expect(hub.history('kept.a', { after: 'x' })).rejects.toMatchObject({ code: 'history-lost' })
+    await expect(hub.history('kept.a', { limit: 0 })).rejects.toMatchObject({ code: 'invalid-option' })
+    await expect(hub.history('a b')).rejects.toMatchObject({ code: 'invalid-name' })
+  })
+
+  test('needs a layer that keeps it', () => {
+    const layer = Object.assign(Object.create(memoryLayer()), { capabilities: { replay: false } })
+    expect(() => createHub({ layer, groups: [{ match: '*', history: {} }] })).toThrow('does not keep')
+    expect(() => createHub({ groups: [{ match: '*', history: { count: 0 } }] })).toThrow('count')
+  })
+})
+
+// --- The model ---
+
+/** One client across its connections, as an application sees it: it remembers the last cursor, and comes back with it. */
+class Client {
+  link: FakeLink | null = null
+  cursor: string | null = null
+  groups: readonly string[] = []
+  /** By group, how many had been published when it joined. */
+  readonly since = new Map<string, number>()
+  seen = 0
+  readonly got: Envelope[] = []
+
+  /** Reads what has come. Cut in the middle of a late past, it gets the rest again, and knows by `past` what it has. */
+  read(): void {
+    for (const envelope of this.link?.envelopes.slice(this.seen) ?? []) {
+      const isKnown = this.got.some(
+        ({ group, past }) => group === envelope.group && isAtOrBefore(envelope.cursor, past),
+      )
+      if (!isKnown) this.got.push(envelope)
+      this.cursor = envelope.cursor ?? envelope.reset?.cursor ?? this.cursor ?? envelope.open?.cursor ?? null
+    }
+    this.seen = this.link?.envelopes.length ?? 0
+  }
+}
+
+/** Whether a cursor of this epoch is at another or before it. */
+function isAtOrBefore(cursor: string | undefined, other: string | undefined): boolean {
+  if (cursor === undefined || other === undefined) return false
+  const [[epoch, sequence], [otherEpoch, otherSequence]] = [cursor.split('.'), other.split('.')]
+  return epoch === otherEpoch && Number(sequence) <= Number(otherSequence)
+}
+
+const step = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant('publish' as const),
+      group: fc.nat(3),
+      count: fc.integer({ min: 1, max: 4 }),
+      bytes: fc.constantFrom(0, 0, 0, 40_000),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('connect' as const),
+      who: fc.nat(2),
+      groups: fc.subarray([...GROUPS], { minLength: 1 }),
+      history: fc.nat(3),
+      budget: fc.integer({ min: 1, max: 4 }),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('resume' as const),
+      who: fc.nat(2),
+      during: fc.nat(3),
+      budget: fc.integer({ min: 1, max: 4 }),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('cut' as const), who: fc.nat(2) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('join' as const),
+      who: fc.nat(2),
+      group: fc.nat(3),
+      history: fc.nat(3),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('leave' as const), who: fc.nat(2), group: fc.nat(3) }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('congest' as const), who: fc.nat(2) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('drain' as const), who: fc.nat(2) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('flush' as const) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('settle' as const) }) },
+)
+
+describe('whatever happens', () => {
+  test('a client misses nothing and sees nothing twice, or is told', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 8 }), fc.array(step, { maxLength: 60, size: 'max' }), run),
+      { numRuns: 500 },
+    )
+  })
+})
+
+type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never
+
+async function run(count: number, steps: readonly Step[]): Promise<void> {
+  const { hub, layer, connect, publish, errors } = setup({ count })
+  /** What was published, by group. */
+  const log = new Map<string, { readonly n: number; readonly cursor: string | null }[]>(
+    GROUPS.map((group) => [group, []]),
+  )
+  const clients = [new Client(), new Client(), new Client()]
+  const send = async (group: string, bytes = 0) =>
+    void log.get(group)?.push(await publish(group, { text: 'x'.repeat(bytes) }))
+  for (const taken of steps) {
+    const client = clients['who' in taken ? taken.who : 0] as Client
+    const group = GROUPS['group' in taken ? taken.group : 0] as string
+    const { link } = client
+    switch (taken.kind) {
+      case 'publish':
+        for (let i = 0; i < taken.count; i++) await send(group, taken.bytes)
+        break
+      case 'connect':
+        link?.cut()
+        // A new life: what it had is forgotten.
+        Object.assign(client, { cursor: null, seen: 0, groups: taken.groups })
+        client.got.length = 0
+        for (const [name, published] of log) client.since.set(name, published.length)
+        client.link = await connect(query(taken.groups, null, taken.history), {}, taken.budget)
+        break
+      case 'resume': {
+        if (link === null || client.groups.length === 0) break
+        client.read()
+        link.cut()
+        const coming = connect(query(client.groups, client.cursor), {}, taken.budget)
+        for (let i = 0; i < taken.during; i++) await send(GROUPS[(i + count) % 4] as string)
+        // It has got nothing at all: as new as before.
+        if (client.cursor === null)
+          for (const [name, published] of log) client.since.set(name, published.length)
+        client.seen = 0
+        client.link = await coming
+        break
+      }
+      case 'cut':
+        client.read()
+        link?.cut()
+        break
+      case 'join':
+        if (link === null || link.isClosed || client.groups.includes(group)) break
+        client.groups = [...client.groups, group]
+        client.since.set(group, log.get(group)?.length ?? 0)
+        link.say({ join: group, history: taken.history, reply: 1 })
+        await settled()
+        break
+      case 'leave':
+        if (link === null || link.isClosed || !client.groups.includes(group)) break
+        client.groups = client.groups.filter((name) => name !== group)
+        // What waits still comes after it has left.
+        link.drain()
+        link.say({ leave: group, reply: 2 })
+        await settled()
+        client.read()
+        forget(client, group)
+        break
+      case 'congest':
+        if (link !== null) link.isCongested = true
+        break
+      case 'drain':
+        if (link?.isClosed === false) link.drain()
+        break
+      case 'flush':
+        await layer.flush()
+        break
+      case 'settle':
+        await settled()
+        break
+    }
+  }
+  for (const { link } of clients) if (link?.isClosed === false) link.drain()
+  await settled()
+  for (const client of clients) client.read()
+  for (const client of clients) for (const group of client.groups) check(client, group, log.get(group) ?? [])
+  expect(errors).toEqual([])
+  await hub.close({ deadlineMs: 1 })
+}
+
+/** What it got of a group before it left is nothing to compare with what it gets when it joins again. */
+function forget(client: Client, group: string): void {
+  for (let i = client.got.length - 1; i >= 0; i--) if (client.got[i]?.group === group) client.got.splice(i, 1)
+}
+
+function check(
+  client: Client,
+  group: string,
+  log: readonly { readonly n: number; readonly cursor: string | null }[],
+): void {
+  let last: number | null = null
+  /** How much had been published when it was told to load a snapshot. */
+  let reset: number | null = null
+  for (const envelope of client.got) {
+    if (envelope.reset?.groups.includes(group) === true) reset = envelope.at
+    if (envelope.group !== group || envelope.message === undefined) continue
+    const index = log.findIndex(({ n }) => n === envelope.message?.n)
+    const expected: number = last === null ? index : last + 1
+    if (index !== expected) {
+      // A gap: of a group that keeps nothing, or one that was told.
+      expect(index).toBeGreaterThan(expected - 1)
+      if (group !== 'loose') {
+        expect(reset, `gap in ${group} at ${envelope.message.n} without a reset`).not.toBeNull()
+        for (const { n } of log.slice(expected, index)) expect(n).toBeLessThan(reset ?? 0)
+      }
+    }
+    reset = null
+    last = index
+  }
+  // Who is connected has everything up to the end.
+  const isLive = client.link?.isClosed === false && group !== 'loose'
+  const since = client.since.get(group) ?? 0
+  if (isLive && reset === null && log.length > since) expect(last).toBe(log.length - 1)
+}
