@@ -42,7 +42,7 @@ const CHECKS: Readonly<Record<keyof HistoryOptions, readonly [(value: number) =>
  */
 export function resolveHistory(where: string, given: HistoryOptions | false): HistoryBounds | null {
   if (given === false) return null
-  if (typeof given !== 'object' || given === null) {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw new MisuseError(
       'invalid-option',
       `${where} is ${quote(given)}: use { count, ageSeconds, bytes } or false.`,
@@ -55,7 +55,9 @@ export function resolveHistory(where: string, given: HistoryOptions | false): Hi
     }
     const [isValid, allowed] = check
     if (value === undefined || (typeof value === 'number' && isValid(value))) continue
-    throw new MisuseError('invalid-option', `${where}.${name} is ${quote(value)}: it must be ${allowed}.`)
+    // JSON has no word for Infinity and NaN.
+    const shown = typeof value === 'number' ? String(value) : quote(value)
+    throw new MisuseError('invalid-option', `${where}.${name} is ${shown}: it must be ${allowed}.`)
   }
   const {
     count = HISTORY_DEFAULTS.count,
