@@ -8,6 +8,10 @@ export default defineConfig({
       // Tests and examples import the package by its name, as users do, and get the source.
       { find: /^groupcast$/, replacement: source('./src/index.ts') },
       { find: /^groupcast\/client$/, replacement: source('./src/client/index.ts') },
+      {
+        find: /^groupcast\/layers\/journal$/,
+        replacement: source('./src/layers/file-journal/index.ts'),
+      },
       { find: /^groupcast\/testing$/, replacement: source('./src/testing/index.ts') },
     ],
   },

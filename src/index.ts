@@ -44,6 +44,14 @@ export type {
   StreamOptions,
 } from './hub/message-stream.ts'
 export type {
+  Journal,
+  JournaledHistory,
+  JournalRecord,
+  JournalStart,
+  KeptGroup,
+  KeptPublication,
+} from './layers/journal.ts'
+export type {
   ChannelLayer,
   LayerCapabilities,
   LayerPublication,

@@ -24,6 +24,7 @@ const LEAVES = [
   'slow.ts',
   'source.ts',
   'stream-end.ts',
+  'layers/journal.ts',
   'layers/layer.ts',
   'transports/backend.ts',
   'wire',
@@ -36,6 +37,7 @@ const MAY_IMPORT: readonly (readonly [part: string, allowed: readonly string[]])
   ['hub', LEAVES],
   ['groups-consumer.ts', [...LEAVES, 'hub/consumer.ts']],
   ['streaming', LEAVES],
+  ['layers/file-journal', LEAVES],
   ['layers', LEAVES],
   ['transports/node', LEAVES],
   ['testing', LEAVES],
@@ -57,6 +59,7 @@ const MAY_USE: Readonly<Record<string, RegExp>> = {
   // For its types alone: what a response can do, the application brings along.
   streaming: /^node:http2?$/,
   'transports/node': /^(ws|node:(http|https|http2|net|stream))$/,
+  'layers/file-journal': /^node:(crypto|fs|net|path|timers\/promises|zlib)$/,
   testing: /^node:(assert(\/strict)?|timers\/promises|crypto)$/,
   load: /^(hdr-histogram-js|ws|node:.*)$/,
   api: /^(zod|prom-client|node:(http|crypto|buffer|util|stream|events))$/,

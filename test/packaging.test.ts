@@ -39,7 +39,13 @@ describe('the package', () => {
       ({ kind }) => kind !== 'CJSResolvesToESM' && kind !== 'NoResolution',
     )
     expect(problems).toEqual([])
-    expect(Object.keys(result.entrypoints)).toEqual(['.', './client', './testing', './package.json'])
+    expect(Object.keys(result.entrypoints)).toEqual([
+      '.',
+      './client',
+      './layers/journal',
+      './testing',
+      './package.json',
+    ])
   })
 
   test('holds the build, the page, the docs and nothing else', () => {
@@ -65,12 +71,13 @@ test('its entry points load in plain Node and export what they promise', () => {
     const main = await import('groupcast')
     const testing = await import('groupcast/testing')
     const client = await import('groupcast/client')
-    console.log(JSON.stringify([Object.keys(main), Object.keys(testing), Object.keys(client)]))`
+    const journal = await import('groupcast/layers/journal')
+    console.log(JSON.stringify([main, testing, client, journal].map((entry) => Object.keys(entry))))`
   const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
     cwd: ROOT,
     encoding: 'utf8',
   })
-  const [main, testing, client] = JSON.parse(output) as [string[], string[], string[]]
+  const [main, testing, client, journal] = JSON.parse(output) as [string[], string[], string[], string[]]
   expect(main).toEqual(
     expect.arrayContaining([
       'createHub',
@@ -82,6 +89,7 @@ test('its entry points load in plain Node and export what they promise', () => {
     ]),
   )
   expect(testing).toEqual(expect.arrayContaining(['layerConformance', 'manualClock']))
+  expect(journal).toEqual(['fileJournal'])
   expect(client).toEqual(['ClientError', 'connect'])
 })
 

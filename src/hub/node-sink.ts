@@ -76,6 +76,10 @@ export class NodeSink implements LayerSink {
     this.#status = status
   }
 
+  report(error: unknown): void {
+    this.#core.report(error, 'layer')
+  }
+
   /** The part of a channel's name that says which of this node's it is; `null` for other channels. */
   localIdOf(channel: string): string | null {
     const prefix = this.#core.layer.channelOf(this.#core.nodeId, '')

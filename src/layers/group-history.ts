@@ -118,6 +118,13 @@ export class Line {
   first: GroupHistory | null = null
   #last: GroupHistory | null = null
 
+  /** The groups in it, the first first. */
+  names(): string[] {
+    const names: string[] = []
+    for (let group = this.first; group !== null; group = group.behind) names.push(group.group)
+    return names
+  }
+
   /** Puts a group at the end, from wherever it stood. */
   append(group: GroupHistory): void {
     group.line?.remove(group)

@@ -78,6 +78,8 @@ export interface LayerSink {
   receive(channel: string, json: string): boolean
   /** The layer's state changed. */
   status(status: LayerStatus): void
+  /** Something failed that no caller waits for, and operators must hear of; the layer goes on. Optional, so a driver calls it with `?.`. */
+  report?(error: unknown): void
 }
 
 /** What a driver is started with. */

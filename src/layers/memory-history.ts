@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { HistoryBounds } from '../history.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
 import { type Entry, GroupHistory, Line } from './group-history.ts'
+import type { KeptGroup, KeptPublication } from './journal.ts'
 import type { LayerPublication, Replay, ReplayRequest } from './layer.ts'
 
 interface Found {
@@ -77,16 +78,7 @@ export class MemoryHistory {
     const publication = { json, cursor: encodeCursor(this.#epoch, sequence) }
     const now = this.#options.clock.now()
     const bytes = Buffer.byteLength(json)
-    const kept = this.#groups.get(group) ?? this.#begin(group, bounds)
-    this.#full.append(kept)
-    kept.bounds = bounds
-    this.#uncount(kept)
-    kept.push({ sequence, at: now, bytes, publication })
-    this.#count(kept)
-    // First: what may not be kept even alone must not push out all other groups.
-    this.#trim(kept, now)
-    this.#shrink()
-    this.#watch()
+    this.#keep(group, { sequence, at: now, bytes, publication }, bounds, now)
     return publication
   }
 
@@ -122,8 +114,8 @@ export class MemoryHistory {
     }
   }
 
-  /** Forgets everything: whoever comes with a cursor of before is told so. */
-  clear(): void {
+  /** Forgets everything: whoever comes with a cursor of before is told so. A journal gives the epoch that it restores. */
+  clear(epoch = this.#options.newEpoch()): void {
     this.#groups.clear()
     this.#full = new Line()
     this.#empty = new Line()
@@ -131,8 +123,68 @@ export class MemoryHistory {
     this.#cost = 0
     this.#sequence = 0
     this.#forgottenTo = 0
-    this.#epoch = this.#options.newEpoch()
+    this.#epoch = epoch
     this.#rest()
+  }
+
+  // --- For a journal: `JournaledHistory` says what each does ---
+
+  get epoch(): string {
+    return this.#epoch
+  }
+
+  get sequence(): number {
+    return this.#sequence
+  }
+
+  get forgottenTo(): number {
+    return this.#forgottenTo
+  }
+
+  groupNames(): string[] {
+    return [...this.#empty.names(), ...this.#full.names()]
+  }
+
+  kept(group: string): KeptGroup | null {
+    const kept = this.#groups.get(group)
+    if (kept === undefined) return null
+    const now = this.#options.clock.now()
+    this.#trim(kept, now)
+    const { goneTo, length: count, bytes } = kept
+    return { goneTo, count, bytes, publications: () => keptPublications(kept, now) }
+  }
+
+  restoreGroup(group: string, goneTo: number, bounds: HistoryBounds): void {
+    const kept = this.#begin(group, bounds)
+    kept.goneTo = goneTo
+    this.#settle(kept)
+  }
+
+  restore(group: string, { sequence, json, ageMs }: KeptPublication, bounds: HistoryBounds): void {
+    const kept = this.#groups.get(group)
+    if (sequence <= (kept?.lastSequence ?? this.#forgottenTo)) return
+    const publication = { json, cursor: encodeCursor(this.#epoch, sequence) }
+    const now = this.#options.clock.now()
+    const bytes = Buffer.byteLength(json)
+    this.#keep(group, { sequence, at: now - ageMs, bytes, publication }, bounds, now)
+  }
+
+  restorePosition(sequence: number, forgottenTo: number): void {
+    this.#sequence = sequence
+    this.#forgottenTo = Math.max(this.#forgottenTo, forgottenTo)
+  }
+
+  #keep(group: string, entry: Entry, bounds: HistoryBounds, now: number): void {
+    const kept = this.#groups.get(group) ?? this.#begin(group, bounds)
+    this.#full.append(kept)
+    kept.bounds = bounds
+    this.#uncount(kept)
+    kept.push(entry)
+    this.#count(kept)
+    // First: what may not be kept even alone must not push out all other groups.
+    this.#trim(kept, now)
+    this.#shrink()
+    this.#watch()
   }
 
   #watch(): void {
@@ -216,5 +268,11 @@ export class MemoryHistory {
     this.#empty.remove(kept)
     this.#groups.delete(kept.group)
     this.#forgottenTo = Math.max(this.#forgottenTo, kept.lastSequence)
+  }
+}
+
+function* keptPublications(kept: GroupHistory, now: number): Iterable<KeptPublication> {
+  for (const { sequence, at, publication } of kept.select('newest', null)) {
+    yield { sequence, json: publication.json, ageMs: now - at }
   }
 }

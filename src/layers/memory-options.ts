@@ -4,6 +4,7 @@ import { MisuseError } from '../errors.ts'
 import { Glob } from '../glob.ts'
 import type { MailboxesOptions } from '../mailboxes.ts'
 import { quote } from '../names.ts'
+import type { Journal } from './journal.ts'
 import { CHANNEL_DEFAULTS } from './layer.ts'
 import type { MemoryHistoryOptions } from './memory-history.ts'
 
@@ -25,11 +26,16 @@ export interface MemoryBrokerOptions {
    * for each group, about what they take in memory. Beyond it the groups that were quiet longest are forgotten first.
    */
   readonly maxHistoryBytes?: number
+  /**
+   * Keeps the history on disk too, so that it survives a restart and a `kill -9`: `fileJournal()` of `groupcast/layers/journal`. In memory alone
+   * unless given.
+   */
+  readonly journal?: Journal
   /** Time; tests turn it by hand. */
   readonly clock?: Clock
 }
 
-const KNOWN = ['capacity', 'channelCapacity', 'expiryMs', 'maxHistoryBytes', 'clock']
+const KNOWN = ['capacity', 'channelCapacity', 'expiryMs', 'maxHistoryBytes', 'journal', 'clock']
 const MAX_HISTORY_BYTES = 256 * 1024 * 1024
 const COUNT = 'a whole number from 1'
 
@@ -37,6 +43,7 @@ const COUNT = 'a whole number from 1'
 export interface BrokerParts {
   readonly channels: MailboxesOptions
   readonly history: MemoryHistoryOptions
+  readonly journal: Journal | null
 }
 
 /**
@@ -53,7 +60,7 @@ export function resolveBrokerOptions(given: MemoryBrokerOptions): BrokerParts {
     )
   }
   const { capacity = CHANNEL_DEFAULTS.capacity, expiryMs = CHANNEL_DEFAULTS.expiryMs } = given
-  const { channelCapacity, maxHistoryBytes = MAX_HISTORY_BYTES, clock = systemClock } = given
+  const { channelCapacity, maxHistoryBytes = MAX_HISTORY_BYTES, clock = systemClock, journal = null } = given
   if (!isCount(capacity)) throw invalidOption('capacity', capacity, COUNT)
   if (!Number.isFinite(expiryMs) || expiryMs <= 0) {
     throw invalidOption('expiryMs', expiryMs, 'a number of milliseconds above 0')
@@ -61,6 +68,9 @@ export function resolveBrokerOptions(given: MemoryBrokerOptions): BrokerParts {
   if (!isCount(maxHistoryBytes)) throw invalidOption('maxHistoryBytes', maxHistoryBytes, COUNT)
   if (typeof clock?.now !== 'function' || typeof clock.every !== 'function')
     throw invalidOption('clock', clock, 'a Clock')
+  if (journal !== null && typeof journal?.open !== 'function') {
+    throw invalidOption('journal', journal, 'a journal, such as fileJournal({ directory })')
+  }
   const rules = channelCapacity === undefined ? [] : resolveChannelCapacity(channelCapacity)
   const capacityOf = (name: string) => rules.find(({ glob }) => glob.matches(name))?.capacity ?? capacity
   return {
@@ -70,6 +80,7 @@ export function resolveBrokerOptions(given: MemoryBrokerOptions): BrokerParts {
       clock,
       newEpoch: () => crypto.randomUUID().replaceAll('-', '').slice(0, 16),
     },
+    journal,
   }
 }
 

@@ -4,6 +4,7 @@ import type { HistoryBounds } from '../history.ts'
 import { Mailboxes } from '../mailboxes.ts'
 import { quote } from '../names.ts'
 import { cursorBefore } from './cursor.ts'
+import { JournalQueue } from './journal-queue.ts'
 import type { ChannelLayer, LayerPublication, LayerSink, LayerStart, Replay, ReplayRequest } from './layer.ts'
 import { MemoryHistory } from './memory-history.ts'
 import { invalidOption, type MemoryBrokerOptions, resolveBrokerOptions } from './memory-options.ts'
@@ -76,6 +77,8 @@ interface MemoryNode {
 class Broker implements MemoryBroker {
   readonly channels: Mailboxes
   readonly history: MemoryHistory
+  /** What publications go through when there is a journal. */
+  readonly journalQueue: JournalQueue | null
   readonly #nodes = new Map<string, MemoryNode>()
   // The lists are replaced, never changed: `#deliver` may be walking along one while a sink adds or discards.
   readonly #members = new Map<string, readonly MemoryNode[]>()
@@ -86,9 +89,12 @@ class Broker implements MemoryBroker {
   #turn = 0
 
   constructor(options: MemoryBrokerOptions) {
-    const { channels, history } = resolveBrokerOptions(options)
+    const { channels, history, journal } = resolveBrokerOptions(options)
     this.channels = new Mailboxes(channels)
     this.history = new MemoryHistory(history)
+    const accept = this.#accept.bind(this)
+    const report = this.#report.bind(this)
+    this.journalQueue = journal && new JournalQueue({ journal, history: this.history, accept, report })
   }
 
   get size(): number {
@@ -164,6 +170,16 @@ class Broker implements MemoryBroker {
     }
   }
 
+  #report(error: unknown): void {
+    for (const { sink } of this.#nodes.values()) {
+      try {
+        sink.report?.(error)
+      } catch {
+        // Obligation 13.
+      }
+    }
+  }
+
   send(channel: string, json: string): void {
     const nodeId = nodeOf(channel)
     const isTaken = nodeId === null ? this.channels.push(channel, json) : this.#push(nodeId, channel, json)
@@ -190,7 +206,10 @@ class MemoryLayer implements ChannelLayer {
   readonly #ownsBroker: boolean
   readonly #receives = new Set<AbortController>()
   #node: MemoryNode | null = null
+  /** Settles when the journal is open, or cannot be; `null` without one. */
+  #opening: Promise<void> | null = null
   #isClosed = false
+  #closing: Promise<void> | null = null
 
   constructor(broker: Broker | null, options: MemoryBrokerOptions = {}) {
     this.#ownsBroker = broker === null
@@ -202,7 +221,7 @@ class MemoryLayer implements ChannelLayer {
 
   async start({ nodeId, sink, historyOf }: LayerStart): Promise<void> {
     if (this.#isClosed) throw closedError()
-    if (this.#node !== null) {
+    if (this.#node !== null || this.#opening !== null) {
       throw new MisuseError(
         'invalid-option',
         'This memoryLayer() is started: give each hub a layer of its own.',
@@ -210,12 +229,27 @@ class MemoryLayer implements ChannelLayer {
     }
     const node = { id: nodeId, sink, historyOf, groups: new Set<string>(), turn: 0 }
     this.#broker.join(node)
+    if (this.#broker.journalQueue !== null) await this.#openJournal(this.#broker.journalQueue, node)
     this.#node = node
     try {
       sink.status({ state: 'ready' })
     } catch {
       // Obligation 13.
     }
+  }
+
+  async #openJournal(queue: JournalQueue, node: MemoryNode): Promise<void> {
+    this.#opening = queue.open(node.historyOf)
+    try {
+      await this.#opening
+    } catch (error) {
+      this.#opening = null
+      this.#broker.leave(node)
+      throw error
+    }
+    if (!this.#isClosed) return
+    this.#broker.leave(node)
+    throw closedError()
   }
 
   async groupAdd(group: string): Promise<void> {
@@ -227,11 +261,14 @@ class MemoryLayer implements ChannelLayer {
   }
 
   async groupSend(group: string, json: string): Promise<string | null> {
-    const { historyOf } = this.#started()
-    return this.#broker.publish(group, json, historyOf(group))
+    const bounds = this.#started().historyOf(group)
+    const queue = this.#broker.journalQueue
+    return queue === null ? this.#broker.publish(group, json, bounds) : queue.publish(group, json, bounds)
   }
 
-  get position(): string {
+  get position(): string | null {
+    // Until it is read, nobody knows where a journal ends.
+    if (this.#broker.journalQueue !== null && this.#node === null) return null
     return this.#broker.positionOf(this.#node)
   }
 
@@ -269,15 +306,30 @@ class MemoryLayer implements ChannelLayer {
   async flush(): Promise<void> {
     this.#started()
     this.#broker.channels.clear()
-    this.#broker.history.clear()
+    if (this.#broker.journalQueue === null) this.#broker.history.clear()
+    else await this.#broker.journalQueue.clear()
   }
 
   async close(): Promise<void> {
-    if (this.#isClosed) return
+    this.#closing ??= this.#close()
+    await this.#closing
+  }
+
+  async #close(): Promise<void> {
     this.#isClosed = true
     if (this.#node !== null) this.#broker.leave(this.#node)
-    if (this.#ownsBroker) this.#broker.history.clear()
     for (const receive of this.#receives) receive.abort(closedError())
+    await this.#closeJournal()
+    if (this.#ownsBroker) this.#broker.history.clear()
+  }
+
+  async #closeJournal(): Promise<void> {
+    if (this.#opening === null) return
+    const isOpen = await this.#opening.then(
+      () => true,
+      () => false,
+    )
+    if (isOpen) await this.#broker.journalQueue?.close()
   }
 
   #started(): MemoryNode {

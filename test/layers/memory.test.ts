@@ -323,7 +323,7 @@ describe('options', () => {
     [{ channelCapacity: { a: 0 } }, 'channelCapacity["a"] is 0: it must be a whole number from 1.'],
     [
       { capactiy: 5 },
-      'There is no option "capactiy". The options are capacity, channelCapacity, expiryMs, maxHistoryBytes, clock.',
+      'There is no option "capactiy". The options are capacity, channelCapacity, expiryMs, maxHistoryBytes, journal, clock.',
     ],
     [{ broker: {} }, 'broker is {}: it must be what memoryBroker() returns.'],
     [
