@@ -73,8 +73,10 @@ export class Crew {
     const { subscribers = options.subscribers, size = options.size } = settings
     context.progress(`${subject.name}: connecting ${subscribers} clients (${transport})`)
     const { subject: prefix } = context.pinning
-    const running = await subject.start({ transport, groups, size, keys, prefix, extra })
+    /** @type {import('../types.d.ts').RunningSubject | null} */
+    let running = null
     try {
+      running = await subject.start({ transport, groups, size, keys, prefix, extra })
       const { fleet } = await connectFleet(context, running, {
         transport,
         groups,
@@ -84,7 +86,7 @@ export class Crew {
       })
       return new Crew(context, subject, running, fleet, { subscribers, size, keys, groups, groupsEach })
     } catch (error) {
-      await running.stop()
+      await running?.stop()
       throw new Error(`${subject.name}: ${error instanceof Error ? error.message : error}`)
     }
   }
@@ -267,7 +269,18 @@ export class Crew {
 }
 
 /**
- * Starts a crew for each subject, hands them to `work`, and stops them, whatever happens. A subject that fails is named and left out.
+ * What others' programs need changes with their versions: that one does not start is no fault of the run.
+ *
+ * @param {Context} context @param {Subject} subject @param {unknown} error
+ */
+function leaveOut(context, { kind }, error) {
+  if (kind !== 'peer') throw error
+  context.note(`left out, ${error instanceof Error ? error.message : error}`)
+  return null
+}
+
+/**
+ * Starts a crew for each subject, hands them to `work`, and stops them, whatever happens. A peer that fails is named and left out.
  *
  * @template T
  * @param {Context} context
@@ -281,7 +294,10 @@ export async function withCrews(context, subjects, settings, work) {
   try {
     for (const subject of subjects) {
       if (!subject.transports.includes(settings.transport)) continue
-      crews.push(await Crew.start(context, subject, settings))
+      const crew = await Crew.start(context, subject, settings).catch((error) =>
+        leaveOut(context, subject, error),
+      )
+      if (crew !== null) crews.push(crew)
     }
     const result = await work(crews)
     for (const crew of crews) await crew.check()

@@ -2,8 +2,9 @@
 /** A subject that is somebody else's program: started, watched in `/proc`, published to over HTTP. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
+import { delimiter, join } from 'node:path'
 import { loadGenerator } from './dist.mjs'
 import { poster } from './poster.mjs'
 
@@ -27,15 +28,54 @@ export async function freePort() {
 }
 
 /**
+ * The path of a peer's program: what the variable of its name in capitals says, else what is found on the `PATH`.
+ *
+ * @param {string} name @returns {string | null}
+ */
+export function programPath(name) {
+  const given = process.env[name.toUpperCase()]
+  const folders = (process.env.PATH ?? '').split(delimiter)
+  const candidates = given === undefined ? folders.map((folder) => join(folder, name)) : [given]
+  return candidates.find(isProgram) ?? null
+}
+
+/** What is missing, or `null`. @param {string} name @param {string} versions that the subject is written for @param {string} from where it is had */
+export function missingProgram(name, versions, from) {
+  if (programPath(name) !== null) return null
+  const variable = name.toUpperCase()
+  const place = process.env[variable] === undefined ? 'on the PATH' : `at ${process.env[variable]}`
+  return `no ${name} ${place} (${versions} from ${from}; or ${variable}=path of the program)`
+}
+
+/** @param {string} path */
+function isProgram(path) {
+  try {
+    accessSync(path, constants.X_OK)
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
+}
+
+/**
+ * @typedef {object} Publishing how messages are handed to a program
+ * @property {string} target path and query to post to
+ * @property {Readonly<Record<string, string>>} [headers]
+ * @property {(texts: string[]) => string[]} bodies of the requests for the messages of a turn
+ */
+
+/**
  * @param {object} program
  * @param {readonly string[]} program.command
  * @param {number} program.port
- * @param {string} program.publishTo path and query to post to
- * @param {boolean} program.isBulk whether one request takes several messages, a line each
+ * @param {string} [program.path] of the streams; `/events` unless given
+ * @param {string} [program.hello] see {@link import('../types.d.ts').RunningSubject}
+ * @param {Publishing} program.publishing
  * @param {import('../types.d.ts').SubjectSettings} settings
  * @returns {Promise<import('../types.d.ts').RunningSubject>}
  */
-export async function startProgram({ command, port, publishTo, isBulk }, { prefix, size }) {
+export async function startProgram(program, { prefix, size }) {
+  const { command, port, path = '/events', hello, publishing } = program
   const { numberedMessage } = await loadGenerator()
   const [name = '', ...args] = [...prefix, ...command]
   // A group of its own, so that helpers of the program end with it.
@@ -45,15 +85,16 @@ export async function startProgram({ command, port, publishTo, isBulk }, { prefi
   child.once('exit', () => running.delete(pid))
   const url = `http://127.0.0.1:${port}`
   await accepting(port, child)
-  const publisher = await poster(url, publishTo)
+  const publisher = await poster(url, publishing.target, publishing.headers)
   return {
     url,
-    path: '/events',
+    path,
+    ...(hello !== undefined && { hello }),
     async burst({ turns, perTurn, first }) {
       for (let turn = 0; turn < turns; turn++) {
         const start = first + turn * perTurn
         const texts = Array.from({ length: perTurn }, (_, i) => numberedMessage(start + i, size))
-        await publisher.post(isBulk ? [texts.join('\n')] : texts)
+        await publisher.post(publishing.bodies(texts))
       }
     },
     usage: async () => usageOf(pid),

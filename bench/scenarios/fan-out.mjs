@@ -15,6 +15,8 @@ const SUBJECTS = [
   'socket.io',
   'better-sse',
   'nchan',
+  'centrifugo',
+  'mercure',
   'channels',
 ]
 

@@ -30,6 +30,8 @@ export const scenario = {
         'socket.io',
         'better-sse',
         'nchan',
+        'centrifugo',
+        'mercure',
         'channels',
       ])
       const limited = { ...context, options: { ...context.options, repeats } }

@@ -28,6 +28,7 @@ export const subject = {
     const options = ['-b', '127.0.0.1', '-p', String(port), '--verbosity', '0', 'channels_app:application']
     const environment = ['env', `PYTHONPATH=${FOLDER}`, 'PYTHONDONTWRITEBYTECODE=1']
     const command = [...environment, python() ?? 'python3', '-m', 'daphne', ...options]
-    return startProgram({ command, port, publishTo: '/publish', isBulk: true }, settings)
+    const bodies = (/** @type {string[]} */ texts) => [texts.join('\n')]
+    return startProgram({ command, port, publishing: { target: '/publish', bodies } }, settings)
   },
 }

@@ -2,8 +2,10 @@
 /** All subjects: the hub, the controls, and the peers that can be had. */
 import { subject as betterSse } from './better-sse.mjs'
 import { subject as cLoop } from './c-loop.mjs'
+import { subject as centrifugo } from './centrifugo.mjs'
 import { subject as channels } from './channels.mjs'
 import { subject as hub } from './hub.mjs'
+import { subject as mercure } from './mercure.mjs'
 import { subject as nchan } from './nchan.mjs'
 import { subject as nodeHttp } from './node-http.mjs'
 import { subject as nodeSse } from './node-sse.mjs'
@@ -24,5 +26,7 @@ export const subjects = [
   socketIo,
   betterSse,
   nchan,
+  centrifugo,
+  mercure,
   channels,
 ]

@@ -57,6 +57,7 @@ export const subject = {
     const port = await freePort()
     writeFileSync(join(folder, 'nginx.conf'), configuration(folder, port))
     const command = ['nginx', '-e', `${folder}/error.log`, '-p', folder, '-c', `${folder}/nginx.conf`]
-    return startProgram({ command, port, publishTo: '/publish?group=g0', isBulk: false }, settings)
+    const publishing = { target: '/publish?group=g0', bodies: (/** @type {string[]} */ texts) => texts }
+    return startProgram({ command, port, publishing }, settings)
   },
 }

@@ -274,6 +274,51 @@ describe('numbers', () => {
     }
   })
 
+  // Recorded from Centrifugo 6.9 and Mercure 0.24, with messages of a load for data. What they say of their own is none: a greeting, a
+  // heartbeat, a comment.
+  const pushes = {
+    'centrifugo, WebSocket': [
+      '{"connect":{"client":"e969f331-858b-4678-9e48-53855743d431","version":"0.0.0 OSS","subs":{"g0":{}},"ping":25}}',
+      `{"channel":"g0","pub":{"data":${numberedMessage(0, 64)}}}`,
+      '{}',
+      `{"channel":"g0","pub":{"data":${numberedMessage(1, 64)}}}`,
+    ],
+    'centrifugo, SSE': [
+      '\r\ndata: {"connect":{"client":"aac05ac0-c9b2-46cb-a98d-d8e9808aef68","version":"0.0.0 OSS","subs":{"g0":{}},"ping":25}}\n\n',
+      `data: {"channel":"g0","pub":{"data":${numberedMessage(0, 64)}}}\n\n`,
+      'data: {}\n\n',
+      `data: {"channel":"g0","pub":{"data":${numberedMessage(1, 64)}}}\n\n`,
+    ],
+    'mercure, SSE': [
+      ':\n',
+      `id: urn:uuid:01a204fb-575f-79c7-9596-65312e0158fa\ndata: ${numberedMessage(0, 64)}\n\n`,
+      ':\n:\n',
+      `id: urn:uuid:01a204fb-5c95-79c7-8877-5f07742501fa\ndata: ${numberedMessage(1, 64)}\n\n`,
+    ],
+  }
+
+  test.each(Object.entries(pushes))('are found in the pushes of %s', (name, texts) => {
+    const numbers: number[] = []
+    const reader = new NumberReader()
+    const sink = {
+      message(bytes: Buffer, start: number, end: number) {
+        const n = reader.read(bytes, start, end)
+        if (n >= 0) numbers.push(n)
+      },
+      ping: () => {},
+      close: () => {},
+    }
+    const isSse = name.endsWith('SSE')
+    const frame = (text: string) => {
+      const options = { fin: true, opcode: 1, mask: false, readOnly: false, rsv1: false }
+      return isSse ? [Buffer.from(text)] : Sender.frame(Buffer.from(text), options)
+    }
+    const bytes = Buffer.concat(texts.flatMap(frame))
+    feed(isSse ? new EventScanner(sink) : new WebSocketScanner(sink), bytes, everyByte)
+    feed(isSse ? new EventScanner(sink) : new WebSocketScanner(sink), bytes, [])
+    expect(numbers).toEqual([0, 1, 0, 1])
+  })
+
   test('a message has the bytes asked for', () => {
     for (const size of [41, 42, 128, 1000]) expect(Buffer.byteLength(numberedMessage(5, size))).toBe(size)
     expect(JSON.parse(numberedMessage(5, 128))).toMatchObject({ type: 'bench', n: '000000005' })
