@@ -40,10 +40,10 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
   let isUrgent = false
   let wake = () => {}
 
-  const become = (next: ClientState, reason: ClientError | null = null) => {
+  const become = (next: ClientState, reason: ClientError | null = null, waitMs = 0) => {
     if (state === next) return
     state = next
-    listeners.tell(STATE, state, reason)
+    listeners.tell(STATE, state, reason, waitMs)
   }
 
   const opened = (start: string | null = null) => {
@@ -111,7 +111,7 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
     const { retryMs = 0 } = connection ?? {}
     const boundMs = Math.min(Math.max(maxWaitMs, retryMs), Math.max(firstWaitMs, retryMs) * 2 ** waits++)
     const ms = Math.min(reason.retryAfterMs + random() * boundMs, LONGEST_WAIT_MS)
-    become('waiting', reason)
+    become('waiting', reason, ms)
     return new Promise<void>((resolve) => {
       const cancel = clock.after(ms, resolve)
       wake = () => {
