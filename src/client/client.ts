@@ -64,9 +64,7 @@ export interface Client<M> {
    *
    * @returns what removes it again
    */
-  onState(
-    listener: (state: ClientState, reason: ClientError | null, waitMs: number) => unknown,
-  ): () => void
+  onState(listener: (state: ClientState, reason: ClientError | null, waitMs: number) => unknown): () => void
 
   /**
    * Joins a group, now and after each reconnection. Resolves when the hub has done so: without a connection, on the next one. With
