@@ -59,11 +59,12 @@ export interface Client<M> {
   /** Calls `listener` with how many messages the hub dropped because this client reads too slowly. @returns what removes it again */
   onDropped(listener: (count: number) => unknown): () => void
   /**
-   * Calls `listener` after each change of the state, with the reason for which the last connection ended, or `null`.
+   * Calls `listener` after each change of the state, with the reason for which the last connection ended, or `null`; and, when it waits,
+   * with how many milliseconds are left to the next attempt. It may come sooner: when the network comes back.
    *
    * @returns what removes it again
    */
-  onState(listener: (state: ClientState, reason: ClientError | null) => unknown): () => void
+  onState(listener: (state: ClientState, reason: ClientError | null, waitMs: number) => unknown): () => void
 
   /**
    * Joins a group, now and after each reconnection. Resolves when the hub has done so: without a connection, on the next one. With

@@ -1,6 +1,7 @@
 import type { JoinOptions } from './client.ts'
 import type { ClientError } from './client-error.ts'
 import type { Connection } from './connection.ts'
+import type { Repeats } from './repeats.ts'
 
 /** A join or a leave that the hub has not confirmed yet. */
 interface Change {
@@ -30,19 +31,26 @@ export interface Memberships {
   fail(error: ClientError): void
 }
 
-export function createMemberships(given: readonly string[], onLeft: (group: string) => void): Memberships {
+/** @param onHole told of a group of which messages may have been missed */
+export function createMemberships(
+  given: readonly string[],
+  repeats: Repeats,
+  onHole: (group: string) => void,
+): Memberships {
   const groups = new Set(given)
   const changes = new Set<Change>()
 
-  const send = async (change: Change, connection: Connection) => {
+  const send = async (change: Change, connection: Connection, isHalfDone?: boolean) => {
     const { kind, group, options, resolve, reject } = change
     try {
       await connection.request({ [kind]: group, ...options })
-      if (kind === 'join') groups.add(group)
-      else {
+      if (kind === 'join') {
+        groups.add(group)
+        if (isHalfDone) onHole(group)
+      } else {
         // Again: the answer to an earlier join may have come meanwhile.
         groups.delete(group)
-        onLeft(group)
+        repeats.forget(group)
       }
       resolve()
     } catch (error) {
@@ -63,7 +71,9 @@ export function createMemberships(given: readonly string[], onLeft: (group: stri
         if (connection?.isOpen) send(change, connection)
       }),
     opened(connection) {
-      for (const change of changes) send(change, connection)
+      // Cut between the first messages of a group and the answer, it joins anew: what was sent meanwhile does not come.
+      for (const change of changes)
+        send(change, connection, !groups.has(change.group) && repeats.knows(change.group))
     },
     fail(error) {
       for (const { reject } of changes) reject(error)

@@ -29,7 +29,9 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
   const { clock, random, firstWaitMs, maxWaitMs, events, getToken } = settings
   const listeners = createListeners()
   const repeats = createRepeats()
-  const memberships = createMemberships(settings.groups, repeats.forget)
+  const memberships = createMemberships(settings.groups, repeats, (group) =>
+    listeners.tell(RESET, { groups: [group] }),
+  )
   const routes = createRoutes(settings, base)
   let state: ClientState = 'connecting'
   let cursor = settings.cursor
@@ -40,10 +42,10 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
   let isUrgent = false
   let wake = () => {}
 
-  const become = (next: ClientState, reason: ClientError | null = null) => {
+  const become = (next: ClientState, reason: ClientError | null = null, waitMs = 0) => {
     if (state === next) return
     state = next
-    listeners.tell(STATE, state, reason)
+    listeners.tell(STATE, state, reason, waitMs)
   }
 
   const opened = (start: string | null = null) => {
@@ -111,7 +113,7 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
     const { retryMs = 0 } = connection ?? {}
     const boundMs = Math.min(Math.max(maxWaitMs, retryMs), Math.max(firstWaitMs, retryMs) * 2 ** waits++)
     const ms = Math.min(reason.retryAfterMs + random() * boundMs, LONGEST_WAIT_MS)
-    become('waiting', reason)
+    become('waiting', reason, ms)
     return new Promise<void>((resolve) => {
       const cancel = clock.after(ms, resolve)
       wake = () => {

@@ -5,6 +5,8 @@ const POSITION = /^([^.]*)\.(\d+)$/
 export interface Repeats {
   /** Whether this publication, or a later one of its group, was seen before. Remembers it if not. */
   isRepeat(group: string, cursor: string): boolean
+  /** Whether publications of this group were seen. */
+  knows(group: string): boolean
   /** After a group was left: who joins it again may be sent its last messages again. */
   forget(group: string): void
 }
@@ -22,6 +24,7 @@ export function createRepeats(): Repeats {
       if (!isOld) lastOf.set(group, cursor)
       return isOld
     },
+    knows: (group) => lastOf.has(group),
     forget: (group) => lastOf.delete(group),
   }
 }

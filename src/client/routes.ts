@@ -19,7 +19,8 @@ export interface Routes {
 }
 
 export function createRoutes({ transports, fallbackMs, clock, storage }: Settings, { href }: URL): Routes {
-  const key = `groupcast ${href}`
+  // By the transports too: what one client of the page knows of its only one says nothing about the choice of another.
+  const key = `groupcast ${transports} ${href}`
   let hasFailed = false
   let quickCuts = 0
   let avoidUntil = 0

@@ -5,6 +5,7 @@ import { CHROMIUM_PATH, launchBrowser } from '../support/browser.ts'
 import { listen, stop } from '../support/hub-server.ts'
 import { bundle } from './bundle.ts'
 import type { Driver } from './driver.ts'
+import { resumeSuite } from './resume-suite.ts'
 import { startScriptedHub } from './scripted-hub.ts'
 import { clientSuite, type RemoteDriver } from './suite.ts'
 
@@ -68,6 +69,7 @@ afterAll(async () => {
 
 describe.skipIf(CHROMIUM_PATH === '')('the client in Chromium', { timeout: 60_000 }, () => {
   clientSuite(place)
+  resumeSuite(place)
 
   test('comes back at once when the browser is online again', async () => {
     const hub = await startScriptedHub()

@@ -345,6 +345,33 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
       expect(messages.map(({ text }) => text)).toEqual(['a1', 'a1'])
     })
 
+    test('a group of which the first came, but not the answer to its join, is reset: it is joined anew', async () => {
+      // The next connection did not know that it was in the group: it joined as for the first time, and what had been sent meanwhile was
+      // a hole between two messages of the group that nobody told of.
+      const { client, opened, reaches, clock, messages } = setUp({ ...only, groups: ['a'] })
+      const resets: unknown[] = []
+      client.onReset((reset) => resets.push([messages.length, reset]))
+      const first = await opened({ cursor: 'e.5' })
+      const joined = Promise.all(['b', 'c', 'loose', 'a'].map((group) => client.join(group, { history: 1 })))
+      await hasSent(first, 4)
+      first.say(publication('a', 6))
+      first.say({ group: 'b', past: 'e.3', message: { type: 'chat.message', text: 'b3' } })
+      first.say({ group: 'loose', message: { type: 'chat.message', text: 'l1' } })
+      await until('they came', () => messages.length === 3)
+      first.cut()
+      await reaches('waiting')
+      clock.advance(1_000)
+      const second = await opened()
+      await hasSent(second, 4)
+      expect(second.url.searchParams.getAll('group')).toEqual(['a'])
+      second.say({ group: 'b', past: 'e.7', message: { type: 'chat.message', text: 'b7' } })
+      for (const reply of [1, 2, 3, 4]) second.reply(reply, { result: {} })
+      await joined
+      expect(messages.map(({ text }) => text)).toEqual(['a6', 'b3', 'l1', 'b7'])
+      // Not of `a`, which it resumes. Once it is in the group again: what is loaded before that could lack what comes between.
+      expect(resets).toEqual([[4, { groups: ['b'] }]])
+    })
+
     test('a reset moves the cursor, to another epoch too; without a position it stays', async () => {
       const { client, opened, network } = setUp({ ...only, cursor: 'old.9' })
       const resets: unknown[] = []

@@ -34,7 +34,7 @@ export type Outcome = { readonly result: unknown } | { readonly error: ToldError
 
 /** Options that can be told to another process. */
 export interface DrivenOptions
-  extends Pick<ClientOptions, 'groups' | 'transports' | 'cursor' | 'replyTimeoutMs'> {
+  extends Pick<ClientOptions, 'groups' | 'transports' | 'cursor' | 'replyTimeoutMs' | 'fallbackMs'> {
   /** What `getToken` answers, one after the other, the last for ever. */
   readonly tokens?: readonly string[]
   /** Time stands still until it is turned. Otherwise waits are short. */

@@ -1,6 +1,7 @@
 import { describe } from 'vitest'
 import { WebSocket } from 'ws'
 import { createDriver } from './driver.ts'
+import { resumeSuite } from './resume-suite.ts'
 import { clientSuite, type RemoteDriver } from './suite.ts'
 
 const driver = createDriver({ WebSocket })
@@ -14,4 +15,5 @@ describe('the client in Node', () => {
     ]),
   ) as unknown as RemoteDriver
   clientSuite({ driver: remote, origin: null })
+  resumeSuite({ driver: remote, origin: null })
 })

@@ -48,6 +48,21 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
     await impatient.network.next()
   })
 
+  test('says how long it waits', async () => {
+    const { client, network, clock, opened, reaches } = setUp({ ...only, random: () => 0.25 })
+    const told: unknown[] = []
+    client.onState((state, reason, waitMs) => told.push([state, reason?.code, waitMs]))
+    ;(await network.next()).cut()
+    await reaches('waiting')
+    clock.advance(250)
+    await opened()
+    expect(told).toEqual([
+      ['waiting', 'connection-lost', 250],
+      ['connecting', undefined, 0],
+      ['open', undefined, 0],
+    ])
+  })
+
   test('both bounds can be set', async () => {
     expect(await measureWaits(setUp({ ...only, firstWaitMs: 300, maxWaitMs: 900 }), 4)).toEqual([
       300, 600, 900, 900,
@@ -575,22 +590,42 @@ describe('falling back', () => {
     expect((await network.next()).transport).toBe('websocket')
   })
 
-  test('the next page remembers', async () => {
+  const KEY = 'groupcast websocket,sse http://hub.test/events?mine=1'
+
+  function mapStorage() {
     const stored = new Map<string, string>()
     const storage = {
       getItem: (key: string) => stored.get(key) ?? null,
       setItem: (key: string, value: string) => void stored.set(key, value),
     }
+    return { stored, storage }
+  }
+
+  test('the next page remembers', async () => {
+    const { stored, storage } = mapStorage()
     const first = setUp({ storage })
     ;(await first.network.next()).cut()
     await first.opened()
-    expect([...stored.entries()]).toEqual([['groupcast http://hub.test/events?mine=1', '300000']])
+    expect([...stored.entries()]).toEqual([[KEY, '300000']])
     const second = setUp({ storage })
     expect((await second.network.next()).transport).toBe('sse')
     for (const hostile of ['', 'x', '{}', 'NaN']) {
-      stored.set('groupcast http://hub.test/events?mine=1', hostile)
+      stored.set(KEY, hostile)
       expect((await setUp({ storage }).network.next()).transport).toBe('websocket')
     }
+  })
+
+  test('what a client with one transport went through is nothing to another of the same page', async () => {
+    // Both remembered under the URL alone: two quick cuts of a client that speaks events only kept the others, on the next page, from
+    // WebSockets for five minutes.
+    const { storage } = mapStorage()
+    const { opened, reaches, clock } = setUp({ storage, transports: ['sse'] })
+    for (let n = 0; n < 2; n++) {
+      ;(await opened()).cut()
+      await reaches('waiting')
+      clock.advance(30_000)
+    }
+    expect((await setUp({ storage }).network.next()).transport).toBe('websocket')
   })
 
   test('storage that throws is storage that is not there', async () => {

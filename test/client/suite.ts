@@ -24,7 +24,7 @@ const TRANSPORTS: readonly ClientTransport[] = ['websocket', 'sse']
 const BOTH: readonly ClientTransport[] = TRANSPORTS
 
 /** A client in its place. */
-interface Subject {
+export interface Subject {
   told(): Promise<Told>
   /** Waits until what it has told is as wanted. */
   until(what: string, isSo: (told: Told) => boolean): Promise<Told>
@@ -35,7 +35,8 @@ interface Subject {
 
 let lastSubject = 0
 
-async function start(place: Place, url: string, options: DrivenOptions): Promise<Subject> {
+/** Starts a client that is closed with the test. */
+export async function start(place: Place, url: string, options: DrivenOptions): Promise<Subject> {
   const { driver } = place
   const name = `client ${++lastSubject}`
   await driver.start(name, url, options)

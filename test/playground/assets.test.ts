@@ -3,13 +3,35 @@ import { describe, expect, it } from 'vitest'
 import { loadPlayground } from '../../src/server/playground/assets.ts'
 
 const FOLDER = new URL('../../src/server/playground/', import.meta.url)
+const CLIENT = new URL('../../src/client/', import.meta.url)
 
 describe('the files of the playground', () => {
   it('are all in the table', async () => {
     const assets = await loadPlayground({ eventsPath: '/events' })
     const files = (await readdir(FOLDER)).filter((name) => !name.endsWith('.ts'))
     const paths = files.map((name) => (name === 'index.html' ? '/' : `/playground/${name}`))
-    expect([...assets.keys()].sort()).toEqual(paths.sort())
+    const own = [...assets.keys()].filter((path) => !path.startsWith('/playground/client/'))
+    expect(own.sort()).toEqual(paths.sort())
+  })
+
+  it('come with the whole client library, as it was built', async () => {
+    const assets = await loadPlayground({ eventsPath: '/events' })
+    const served = [...assets.keys()].filter((path) => path.startsWith('/playground/client/'))
+    const names = (await readdir(CLIENT)).map((name) => name.replace(/\.ts$/, '.js'))
+    expect(served.sort(), 'run "npm run build"').toEqual(
+      names.map((name) => `/playground/client/${name}`).sort(),
+    )
+    // All that its modules import is there, and nothing else of the server is.
+    for (const path of served) {
+      const imports = [
+        ...(assets
+          .get(path)
+          ?.body.toString()
+          .matchAll(/from '([^']+)'/g) ?? []),
+      ]
+      for (const [, from] of imports)
+        expect(served).toContain(new URL(from ?? '', `http://x${path}`).pathname)
+    }
   })
 
   it('carry the headers of a page that trusts nobody', async () => {

@@ -2,10 +2,14 @@ import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-c
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { CHROMIUM_PATH, launchBrowser, openPage, type WatchedPage } from '../support/browser.ts'
 import { contrastOf, LEAST_FOR_GRAPHICS, LEAST_FOR_TEXT, shownTexts } from '../support/contrast.ts'
-import { startTestServer, type TestServer } from './server.ts'
+import { startCuttingProxy } from '../support/cutting-proxy.ts'
+import { KEEP_HISTORY, startTestServer, type TestServer } from './server.ts'
 
 const TRANSPORTS = ['websocket', 'sse'] as const
 type Transport = (typeof TRANSPORTS)[number]
+
+/** What the page says that a connection speaks. */
+const NAMES = { websocket: 'over WebSocket', sse: 'over SSE' }
 
 /** How long a condition may take to come true; conditions end their wait at once. */
 const PATIENCE = { timeout: 15_000, interval: 25 }
@@ -95,36 +99,155 @@ describe.skipIf(CHROMIUM_PATH === '')('the playground', { timeout: 60_000 }, () 
     for (const transport of TRANSPORTS) await seeText(page.locator(`#count-${transport}`), '0')
   })
 
-  it('shows envelopes with their connection, and comes back when it is told to', async () => {
+  it('comes back when it is told to, and says how long it waits', async () => {
     const page = await open()
-    for (const transport of TRANSPORTS) await side(page, transport).getByLabel('envelope').check()
     await joinBoth(page)
-    await publishText(page, 'wrapped')
     for (const transport of TRANSPORTS) {
-      await seeText(messages(page, transport), /^\{"group":"[^"]+",.*"message":\{.*"text":"wrapped"\}\}$/)
+      await seeText(page.locator(`#${transport} .transport-name`), NAMES[transport])
       const id = await connectionId(page, transport)
-      await closeConnection(id, 4000)
+      await drop(page, transport)
+      await seeState(page, transport, 'waiting')
+      await seeText(page.locator(`#${transport} .state-text`), /^waiting \d+ s$/)
+      await seeNote(page, transport, 'The server closed with 4000.')
       await expect.poll(() => connectionId(page, transport), PATIENCE).not.toBe(id)
       await seeState(page, transport, 'open')
     }
   })
 
-  it('stays away when it is told to', async () => {
+  it('has everything again that was sent while it was dropped, in order', async () => {
+    const kept = await startTestServer(KEEP_HISTORY)
+    onTestFinished(() => kept.close())
+    const page = await open({ url: kept.url })
+    await joinBoth(page)
+    const expected: string[] = []
+    for (const transport of TRANSPORTS) {
+      await publishText(page, `before ${transport}`)
+      await seeText(page.locator('#publish-status'), /^Published/)
+      expected.push(`{"type":"chat.message","text":"before ${transport}"}`)
+      for (const each of TRANSPORTS) await see(messages(page, each), expected)
+      await drop(page, transport)
+      await seeState(page, transport, 'waiting')
+      expected.push(...WHILE_AWAY)
+      await seeNote(page, transport, 'Resumed: 3 messages.')
+      for (const each of TRANSPORTS) await see(messages(page, each), expected)
+      const cursor = await page.locator(`#${transport} .cursor`).getAttribute('title')
+      expect(cursor).toMatch(/^[a-z0-9]+\.\d+$/)
+      await seeText(page.locator(`#${transport} .cursor`), `…${cursor?.slice(-9)}`)
+    }
+    await publishText(page, 'after')
+    for (const transport of TRANSPORTS)
+      await see(messages(page, transport), [...expected, '{"type":"chat.message","text":"after"}'])
+  })
+
+  it('has everything again with nothing but an EventSource', async () => {
+    const kept = await startTestServer(KEEP_HISTORY)
+    onTestFinished(() => kept.close())
+    const page = await open({ url: kept.url })
+    for (const format of ['plain', 'envelope'] as const) {
+      await choose(page, 'sse', format)
+      await page.getByRole('button', { name: 'Clear Server-Sent Events' }).click()
+      await page.getByRole('button', { name: 'Join over Server-Sent Events' }).click()
+      await seeState(page, 'sse', 'open')
+      await drop(page, 'sse')
+      await seeNote(page, 'sse', 'Resumed: 3 messages.')
+      const texts = await messages(page, 'sse').allTextContents()
+      expect(texts).toEqual(WHILE_AWAY.map((text) => expect.stringContaining(text)))
+      await page.getByRole('button', { name: 'Leave over Server-Sent Events' }).click()
+    }
+  })
+
+  it('says that messages may have been missed, where the history was too short', async () => {
+    const kept = await startTestServer({ groups: [{ match: '*', history: { count: 2 } }] })
+    onTestFinished(() => kept.close())
+    const group = uniqueGroup()
+    const page = await open({ url: kept.url, groups: [group] })
+    await joinBoth(page)
+    await publishText(page, 'before')
+    for (const transport of TRANSPORTS) await seeText(received(page, transport), '1')
+    for (const transport of TRANSPORTS) {
+      await drop(page, transport)
+      await seeNote(page, transport, new RegExp(`^Reset: messages of ${group} may have been missed`))
+    }
+    // The other one was there the first time.
+    await seeText(received(page, 'websocket'), '4')
+    await seeText(received(page, 'sse'), '4')
+  })
+
+  it('says so where no history is kept, and what that means', async () => {
     const page = await open()
-    await side(page, 'websocket').getByLabel('envelope').check()
+    await joinBoth(page)
+    for (const transport of TRANSPORTS) {
+      await seeNote(page, transport, /^No history here: what is sent while this connection is away is missed/)
+      await seeText(page.locator(`#${transport} .cursor`), 'none')
+    }
+    await drop(page, 'websocket')
+    await seeNote(page, 'websocket', 'What was sent meanwhile is missed: these groups keep no history.')
+    await see(messages(page, 'sse'), WHILE_AWAY)
+    expect(await messages(page, 'websocket').count()).toBe(0)
+  })
+
+  it('falls back to events where WebSockets do not get through, and says so', async () => {
+    const proxy = await startCuttingProxy(server.url)
+    proxy.refused.add('websocket')
+    const page = await open({ url: proxy.url })
+    await page.getByRole('button', { name: 'Join over WebSocket' }).click()
+    await seeState(page, 'websocket', 'open')
+    await seeText(page.locator('#websocket .transport-name'), NAMES.sse)
+    await publishText(page, 'the long way round')
+    await seeText(received(page, 'websocket'), '1')
+    forgiveFailedRequests()
+  })
+
+  it('shows envelopes with their connection; a WebSocket by itself does not come back', async () => {
+    const page = await open()
+    for (const transport of TRANSPORTS) await choose(page, transport, 'envelope')
+    await joinBoth(page)
+    await publishText(page, 'wrapped')
+    for (const transport of TRANSPORTS) {
+      await seeText(messages(page, transport), /^\{"group":"[^"]+",.*"message":\{.*"text":"wrapped"\}\}$/)
+      await closeConnection(await connectionId(page, transport), 4000)
+    }
+    await seeState(page, 'websocket', 'ended')
+    await seeNote(page, 'websocket', /^Closed with 4000.* does not come back by itself/)
+    await seeNote(page, 'sse', /^Back, in /)
+    await seeState(page, 'sse', 'open')
+  })
+
+  it('shows what a plain page gets', async () => {
+    const page = await open()
+    for (const transport of TRANSPORTS) await choose(page, transport, 'plain')
+    await joinBoth(page)
+    await publishText(page, 'bare')
+    for (const transport of TRANSPORTS)
+      await see(messages(page, transport), ['{"type":"chat.message","text":"bare"}'])
+    await seeText(page.locator('#websocket .connection'), 'not told')
+    expect(await page.locator('#websocket .drop').isDisabled()).toBe(true)
+    await seeText(page.locator('#sse .row.control .event-name'), 'groupcast.open ')
+  })
+
+  it.each(['library', 'envelope'] as const)('stays away when it is told to: %s', async (format) => {
+    const page = await open()
+    for (const transport of TRANSPORTS) await choose(page, transport, format)
     await joinBoth(page)
     for (const transport of TRANSPORTS) {
       await closeConnection(await connectionId(page, transport), 4500)
-      await seeState(page, transport, 'refused')
-      await seeText(page.locator(`#${transport} .row.note`).last(), /Closed with 4500/)
+      await seeState(page, transport, 'ended')
+      await seeText(notes(page, transport).last(), /losed with 4500/)
     }
   })
 
   it('says so when the answer is not a stream', async () => {
     const page = await open()
     await page.route('**/events?*', (route) => route.fulfill({ status: 403, body: 'no' }))
-    await page.getByRole('button', { name: 'Join over Server-Sent Events' }).click()
-    await seeState(page, 'sse', 'refused')
+    for (const [format, text] of [
+      ['library', 'The server answered 403.'],
+      ['plain', 'The answer was not an event stream: EventSource stops for good.'],
+    ] as const) {
+      await choose(page, 'sse', format)
+      await page.getByRole('button', { name: 'Join over Server-Sent Events' }).click()
+      await seeState(page, 'sse', 'ended')
+      await seeNote(page, 'sse', text)
+    }
     forgiveFailedRequests()
   })
 
@@ -133,7 +256,7 @@ describe.skipIf(CHROMIUM_PATH === '')('the playground', { timeout: 60_000 }, () 
     const page = await open({ url: first.url })
     await joinBoth(page)
     await first.close()
-    for (const transport of TRANSPORTS) await seeState(page, transport, 'reconnecting')
+    for (const transport of TRANSPORTS) await seeState(page, transport, 'waiting')
     await seeText(page.locator('#counts-failure'), 'The server cannot be reached.')
     const second = await startTestServer({ port: Number(new URL(first.url).port) })
     onTestFinished(() => second.close())
@@ -147,7 +270,9 @@ describe.skipIf(CHROMIUM_PATH === '')('the playground', { timeout: 60_000 }, () 
     const [one, other] = [uniqueGroup(), uniqueGroup()]
     const page = await open({ groups: [one] })
     await joinBoth(page)
+    const ids = await Promise.all(TRANSPORTS.map((transport) => connectionId(page, transport)))
     await addGroup(page, other)
+    for (const transport of TRANSPORTS) await seeNote(page, transport, `Joined ${other}.`)
     expect(new URL(page.url()).searchParams.getAll('group')).toEqual([one, other])
     for (const transport of TRANSPORTS) await seeState(page, transport, 'open')
     await page.getByLabel('Group', { exact: true }).fill(other)
@@ -155,6 +280,9 @@ describe.skipIf(CHROMIUM_PATH === '')('the playground', { timeout: 60_000 }, () 
     for (const transport of TRANSPORTS) await seeText(received(page, transport), '1')
     await page.getByRole('button', { name: `Remove ${one}` }).click()
     expect(new URL(page.url()).searchParams.getAll('group')).toEqual([other])
+    for (const transport of TRANSPORTS) await seeNote(page, transport, `Left ${one}.`)
+    // By commands, over the connections that there were.
+    expect(await Promise.all(TRANSPORTS.map((transport) => connectionId(page, transport)))).toEqual(ids)
   })
 
   it('takes no bad names, neither typed nor from the address', async () => {
@@ -218,6 +346,13 @@ describe.skipIf(CHROMIUM_PATH === '')('the playground', { timeout: 60_000 }, () 
     const command = await page.evaluate<string>('navigator.clipboard.readText()')
     expect(command).toMatch(/^curl -H /)
     expect(command).toContain(`'${server.url}/api/groups/${group}/messages'`)
+    await page.getByRole('button', { name: 'Copy the code (Server-Sent Events)' }).click()
+    await expect
+      .poll(() => page.evaluate<string>('navigator.clipboard.readText()'), PATIENCE)
+      .toContain(
+        `\nconst client = connect('${server.url}/events', { groups: ['${group}'], transports: ['sse'] })\n`,
+      )
+    await choose(page, 'sse', 'plain')
     await page.getByRole('button', { name: 'Copy the code (Server-Sent Events)' }).click()
     await expect
       .poll(() => page.evaluate<string>('navigator.clipboard.readText()'), PATIENCE)
@@ -302,14 +437,14 @@ describe.skipIf(CHROMIUM_PATH === '')('the playground', { timeout: 60_000 }, () 
     it('shows every text with enough contrast, idle, busy and in trouble', async () => {
       const page = await open({ colorScheme })
       await expectContrast(page)
-      await side(page, 'sse').getByLabel('envelope').check()
+      await choose(page, 'sse', 'envelope')
       await joinBoth(page)
       await publishText(page, 'can you read me?')
       for (const transport of TRANSPORTS) await seeText(received(page, transport), '1')
       await publishJson(page, 'not JSON')
       await addGroup(page, 'bär')
       await closeConnection(await connectionId(page, 'sse'), 4500)
-      await seeState(page, 'sse', 'refused')
+      await seeState(page, 'sse', 'ended')
       await expectContrast(page)
     })
   })
@@ -409,9 +544,43 @@ async function connectionId(page: Page, transport: Transport): Promise<string> {
   return (await id.textContent()) ?? ''
 }
 
-async function seeState(page: Page, transport: Transport, state: string): Promise<void> {
-  await seeText(page.locator(`#${transport} .state-text`), state)
+/** What a state is called, where it is not by its name. */
+const STATE_TEXT: Readonly<Record<string, string | RegExp>> = {
+  waiting: /^waiting( \d+ s)?$/,
+  ended: 'closed for good',
 }
+
+async function seeState(page: Page, transport: Transport, state: string): Promise<void> {
+  await seeText(page.locator(`#${transport} .state-text`), STATE_TEXT[state] ?? state)
+  expect(await page.locator(`#${transport}`).getAttribute('data-state')).toBe(state)
+}
+
+/** Chooses how to listen. */
+async function choose(
+  page: Page,
+  transport: Transport,
+  format: 'library' | 'plain' | 'envelope',
+): Promise<void> {
+  await side(page, transport).getByLabel(format, { exact: true }).check()
+}
+
+function notes(page: Page, transport: Transport): Locator {
+  return page.locator(`#${transport} .row.note .body`)
+}
+
+/** Waits for a note. */
+async function seeNote(page: Page, transport: Transport, text: string | RegExp): Promise<void> {
+  const matcher = typeof text === 'string' ? text : expect.stringMatching(text)
+  await expect.poll(() => notes(page, transport).allTextContents(), PATIENCE).toContainEqual(matcher)
+}
+
+async function drop(page: Page, transport: Transport): Promise<void> {
+  const title = transport === 'websocket' ? 'WebSocket' : 'Server-Sent Events'
+  await page.getByRole('button', { name: `Drop the connection over ${title}` }).click()
+}
+
+/** The messages that are published while a connection is away that was dropped. */
+const WHILE_AWAY = [1, 2, 3].map((number) => `{"type":"playground.while-away","number":${number},"of":3}`)
 
 async function seeText(locator: Locator, expected: string | RegExp): Promise<void> {
   const matcher = typeof expected === 'string' ? expected : expect.stringMatching(expected)

@@ -8,6 +8,9 @@ export interface TestServer {
   close(): Promise<void>
 }
 
+/** For the flags: all groups keep history. */
+export const KEEP_HISTORY = { groups: [{ match: '*', history: { count: 100 } }] }
+
 /** Starts a server on a free port of this machine, with the given flags of `groupcast serve`. */
 export async function startTestServer(flags: Readonly<Record<string, unknown>> = {}): Promise<TestServer> {
   const loaded = loadConfig({ flags: { port: 0, ...flags }, env: {}, cwd: '/nowhere' })

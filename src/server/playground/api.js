@@ -2,6 +2,8 @@
 import { apiUrl, messagesUrl } from './places.js'
 
 const TIMEOUT_MS = 10_000
+/** 4000–4499: the client is to come back. */
+const DROP_CODE = 4000
 
 /** An answer that says no: `status`, the hub's `code` where there is one, and a text for people. */
 export class ProblemError extends Error {
@@ -26,6 +28,13 @@ export class Api {
   async publishMany(publications, signal) {
     const lines = publications.map((publication) => `${JSON.stringify(publication)}\n`).join('')
     return this.#post(apiUrl('publish'), 'application/x-ndjson', lines, signal)
+  }
+
+  /** Closes a connection with a code after which its client comes back. */
+  async dropConnection(id) {
+    const url = new URL(apiUrl(`connections/${encodeURIComponent(id)}`))
+    url.searchParams.set('code', String(DROP_CODE))
+    await this.#request(url, { method: 'DELETE' })
   }
 
   /** @returns a map from the name of each group to `{ websocket, sse, ndjson }` */

@@ -1,5 +1,5 @@
 /** The files of the playground page, ready to be served: where each lives on the server, its bytes and its headers. */
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 
 /** One file of the page. */
 export interface PlaygroundAsset {
@@ -36,8 +36,15 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
   'playground.js': JAVASCRIPT,
   'plot.js': JAVASCRIPT,
   'publish.js': JAVASCRIPT,
+  'resumption.js': JAVASCRIPT,
   'transports.js': JAVASCRIPT,
 }
+
+/**
+ * The client library as applications get it, which the page imports from `./client/`. Its built files, also where this module runs from
+ * source: browsers read no TypeScript.
+ */
+const CLIENT = new URL('../../../dist/client/', import.meta.url)
 
 /** `'self'` covers `ws:` and `wss:` of the same host and port too (CSP Level 3, section 6.7.2.8). */
 const CONTENT_SECURITY_POLICY = [
@@ -61,23 +68,36 @@ const SECURITY_HEADERS = {
  *
  * @param options.eventsPath where the hub serves its events, as the page shall use it
  * @returns a map from the path on the server (`/`, `/playground/playground.css`, …) to what is served there, to `GET` and `HEAD`
+ * @throws the error of reading (`ENOENT`) where the repository was not built
  */
 export async function loadPlayground(options: {
   readonly eventsPath: string
 }): Promise<ReadonlyMap<string, PlaygroundAsset>> {
-  const assets = await Promise.all(
-    Object.keys(CONTENT_TYPES).map((name) => loadAsset(name, options.eventsPath)),
-  )
-  return new Map(assets.map((asset) => [asset.path, asset]))
+  const [page, client] = await Promise.all([loadPage(options.eventsPath), loadClient()])
+  return new Map([...page, ...client].map((asset) => [asset.path, asset]))
 }
 
-async function loadAsset(name: string, eventsPath: string): Promise<PlaygroundAsset> {
-  const file = await readFile(new URL(name, import.meta.url))
-  return {
-    path: name === PAGE ? '/' : `/playground/${name}`,
-    body: name === PAGE ? Buffer.from(withEventsPath(file.toString(), eventsPath)) : file,
-    headers: Object.freeze({ ...SECURITY_HEADERS, 'Content-Type': CONTENT_TYPES[name] ?? HTML }),
-  }
+function loadPage(eventsPath: string): Promise<PlaygroundAsset[]> {
+  return Promise.all(
+    Object.entries(CONTENT_TYPES).map(async ([name, contentType]) => {
+      const body = await readFile(new URL(name, import.meta.url))
+      if (name !== PAGE) return asset(`/playground/${name}`, contentType, body)
+      return asset('/', contentType, Buffer.from(withEventsPath(body.toString(), eventsPath)))
+    }),
+  )
+}
+
+async function loadClient(): Promise<PlaygroundAsset[]> {
+  const names = (await readdir(CLIENT)).filter((name) => name.endsWith('.js'))
+  return Promise.all(
+    names.map(async (name) =>
+      asset(`/playground/client/${name}`, JAVASCRIPT, await readFile(new URL(name, CLIENT))),
+    ),
+  )
+}
+
+function asset(path: string, contentType: string, body: Buffer): PlaygroundAsset {
+  return { path, body, headers: Object.freeze({ ...SECURITY_HEADERS, 'Content-Type': contentType }) }
 }
 
 const EVENTS_PATH = /(<meta name="groupcast-events-path" content=")[^"]*(")/

@@ -48,7 +48,7 @@ export class Feed {
     new ResizeObserver(() => this.#resized()).observe(scroller)
   }
 
-  /** Adds `{ kind: 'message' | 'control' | 'note', text, name? }` with the time of its arrival. */
+  /** Adds `{ kind: 'message' | 'control' | 'note' | 'note resumed' | 'note reset', text, name? }` with the time of its arrival. */
   add(entry) {
     this.#pending.push({ ...entry, at: Date.now() })
     // Trimmed at twice the bound, so that a trim is paid for by as many entries as it moves.
@@ -171,7 +171,7 @@ function row({ kind, text, name, at }) {
   const body = document.createElement('span')
   body.className = 'body'
   if (name) body.append(eventName(name))
-  body.append(kind === 'note' ? text : highlightJson(text))
+  body.append(kind.startsWith('note') ? text : highlightJson(text))
   item.append(time, body)
   return item
 }

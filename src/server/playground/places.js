@@ -17,9 +17,14 @@ export function groupsQuery(groups) {
   return new URLSearchParams(groups.map((group) => ['group', group])).toString()
 }
 
+/** The consumer that the client library connects to. */
+export function consumerUrl() {
+  return new URL(eventsPath, document.baseURI).href
+}
+
 /** The events of some groups, with further `parameters` in the query; over `ws:` or `wss:` when `websocket`. */
 export function eventsUrl(groups, { websocket = false, parameters = {} } = {}) {
-  const url = new URL(eventsPath, document.baseURI)
+  const url = new URL(consumerUrl())
   url.search = groupsQuery(groups)
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
   if (websocket) url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'

@@ -1,5 +1,5 @@
 /** The playground: puts the groups, the two panels, the forms and the plots together. */
-import { Api, ProblemError } from './api.js'
+import { Api, failureText, ProblemError } from './api.js'
 import { BurstForm } from './burst.js'
 import { copyOnClick } from './clipboard.js'
 import { CountsPoll } from './counts.js'
@@ -11,6 +11,8 @@ import { PublishForm } from './publish.js'
 import { SSE, WEBSOCKET } from './transports.js'
 
 const TICK_MS = 250
+/** Published while a connection is away that was dropped: enough to see that none is missing. */
+const WHILE_AWAY = 3
 
 const byId = (id) => document.getElementById(id)
 const show = (id, text) => {
@@ -27,13 +29,30 @@ const page = {
   commandOptions: () => ({ needsKey: api.key !== '' }),
   announce: (text) => show('announcer', text),
   onStateChange: showJoinAll,
+  drop,
 }
 const panels = []
 for (const transport of [WEBSOCKET, SSE]) panels.push(new Panel(byId(transport.transport), transport, page))
 
+/** Has the server close a connection, and publishes what it then misses. @returns what went wrong, or `null` */
+async function drop(id) {
+  const [group] = groups.names
+  const publications = Array.from({ length: WHILE_AWAY }, (_, i) => ({
+    groups: [group],
+    message: { type: 'playground.while-away', number: i + 1, of: WHILE_AWAY },
+  }))
+  try {
+    await api.dropConnection(id)
+    await api.publishMany(publications)
+    return null
+  } catch (error) {
+    refused(error)
+    return failureText(error)
+  }
+}
+
 function groupsChanged() {
-  for (const panel of panels) panel.rejoin()
-  if (groups.names.length === 0) for (const panel of panels) panel.leave()
+  for (const panel of panels) panel.move()
   publishForm.suggestGroup(groups.names[0] ?? '')
   countsPoll.start()
   showJoinAll()
@@ -101,7 +120,7 @@ function tick() {
   const rates = panels.map((panel) => panel.rate.points())
   for (const [i, points] of rates.entries()) {
     const rate = `${points.at(-1).toLocaleString('en')}/s`
-    panels[i].showRate(rate)
+    panels[i].tick(rate)
     show(`rate-${panels[i].transport}`, rate)
   }
   ratesPlot.draw(...rates)
