@@ -1,4 +1,4 @@
-import type { Waiting } from '../frame.ts'
+import { Frame, type Waiting } from '../frame.ts'
 import type { Publication } from '../publication.ts'
 import type { Control, WireFormat } from '../wire/wire-format.ts'
 import { Arrival } from './arrival.ts'
@@ -50,7 +50,12 @@ export class CatchUp {
   async join(group: string, count: number, join: () => Promise<void>): Promise<void> {
     if (!this.#recall.keepsHistory(group)) return join()
     this.#arrival?.wants(group, count)
-    if (this.#arrival !== null || count === 0) return join()
+    if (this.#arrival !== null) return join()
+    if (count === 0) {
+      await join()
+      this.#moveOn()
+      return
+    }
     let past: Past | null = null
     this.#reader.outbox.hold()
     try {
@@ -62,6 +67,14 @@ export class CatchUp {
       const after = past === null || cursor === null ? null : this.#reader.format.control({ cursor })
       await this.#take(past, [group], after)
     }
+  }
+
+  /** Its cursor is older than the join: what the group had before would be replayed when it comes back. Behind what it has got by now. */
+  #moveOn(): void {
+    const { format, outbox } = this.#reader
+    const cursor = this.#recall.position
+    const frame = cursor === null ? null : format.control({ cursor })
+    if (frame !== null) outbox.send(new Frame(frame))
   }
 
   /** Whether a live publication was among the past that handlers have had. */

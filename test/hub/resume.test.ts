@@ -299,6 +299,25 @@ describe('a client that joins with history later', () => {
   })
 })
 
+describe('a client that joins later without history', () => {
+  // Symptom: what a group had got before the client joined came after its next cut, or a reset did, for a past that it never asked for.
+  test('does not get what was before when it comes back', async () => {
+    const { connect, publish } = setup({ count: 2 })
+    const link = await connect(query(['kept.a']))
+    for (let i = 0; i < 4; i++) await publish('kept.b')
+    link.say({ join: 'kept.b', reply: 1 })
+    await settled()
+    const { cursor } = link.envelopes.at(-2) ?? {}
+    expect(cursor).toMatch(/\.4$/)
+    link.cut()
+    await publish('kept.b')
+    const again = await connect(query(['kept.a', 'kept.b'], cursor))
+    await settled()
+    expect(numbers(again)).toEqual([4])
+    expect(resets(again)).toEqual([])
+  })
+})
+
 describe('types that a consumer handles', () => {
   test('are replayed through its handlers, each once, before what is live', async () => {
     const { hub, connect, publish } = setup()
