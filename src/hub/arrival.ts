@@ -63,9 +63,11 @@ export class Arrival {
   /** The newest of some groups, then what all groups got since it knocked: in order, so that the cursor of each is one to resume from. */
   async #newest(groups: readonly string[], counts: ReadonlyMap<string, number>): Promise<Past> {
     const wanted = new Map(groups.flatMap((group) => entryOf(counts, group)))
-    const newest = await this.#recall.newest(wanted)
+    const newest = await this.#recall.newest(wanted, 'resumed')
     if (this.#knocked === null) return newest
     const since = await this.#recall.resume(groups, this.#knocked)
+    // More came meanwhile than a group keeps: what it has now, and what was held back for the client.
+    if (since.lost.length > 0) return { ...(await this.#recall.newest(wanted, 'resumed')), lost: [] }
     // By cursor: large publications are not shared, so they are not the same objects.
     const later = new Set(since.publications.map(({ cursor }) => cursor))
     const older = newest.publications.filter(({ cursor }) => !later.has(cursor))

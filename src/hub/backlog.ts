@@ -28,6 +28,11 @@ export class Backlog {
     }
   }
 
+  /** So many more or fewer bytes of the past wait for a connection; what several wait for counts for each. */
+  changePast(bytes: number): void {
+    this.#totalBytes += bytes
+  }
+
   /** It has written it, or given it up. */
   letGo(batch: Batch): void {
     if (--batch.holders > 0) return

@@ -1,26 +1,34 @@
-import { Frame, type Waiting } from '../frame.ts'
+import type { Waiting } from '../frame.ts'
 import type { Publication } from '../publication.ts'
 import type { Control, WireFormat } from '../wire/wire-format.ts'
 import { Arrival } from './arrival.ts'
 import { NOTHING_MORE, type Outbox } from './outbox.ts'
-import type { Past, Recall } from './recall.ts'
+import type { Past, Place, Recall } from './recall.ts'
 
 /** A connection, as far as it has to do with the past of its groups. */
 export interface Reader {
   readonly format: WireFormat
   readonly outbox: Outbox
-  /** Runs the consumer's handler of the publication's type. `null`: there is none, or nobody to run it for any more. */
-  handle(publication: Publication): Promise<void> | null
+  /** Whether its consumer handles types of messages: then all that its groups get goes through its inbox, in order. */
+  readonly hasHandlers: boolean
+  /** From now on publications of groups are put aside for {@link releaseAside}. */
+  holdAside(): void
+  /** Ends it. @returns what was put aside, oldest first */
+  releaseAside(): Publication[]
+  /** Handles a publication, or sends it, after all that it is to handle before. */
+  takeLater(publication: Publication): void
+  /** Sends a control object after all that it is to handle before. */
+  sayLater(control: Control): void
 }
 
 /** Gives one connection the past of its groups, before what is live: when it comes, and when it joins a group later. */
 export class CatchUp {
   readonly #reader: Reader
   readonly #recall: Recall
-  /** Until it is let in. */
+  /** Until its past is known. */
   #arrival: Arrival | null
-  /** By group, what handlers have had as the past and must not get again as live. */
-  #handled: Map<string, Past> | null = null
+  /** What `open` is to say, until it is let in. */
+  #first: { readonly cursor: string | null; readonly reset: Control | null } | null = null
 
   /** @param after the cursor that the client brings */
   constructor(reader: Reader, recall: Recall, after: string | null) {
@@ -29,21 +37,32 @@ export class CatchUp {
     this.#arrival = new Arrival(recall, after)
   }
 
-  /** The cursor to begin with, for the `open` envelope; `null`: it has one, or gets one with its past. */
-  get cursor(): string | null {
-    return this.#arrival?.cursor ?? null
+  /** It is at the door: what its groups get from now on waits for its past. */
+  begin(): void {
+    this.#hold()
   }
 
-  /** Before it is let in: what it missed, or the newest of its groups. Rejects with the layer's error, or what a handler throws. */
+  /** Before it is let in: what it missed, or the newest of its groups. Rejects with the layer's error. */
   async arrive(groups: readonly string[]): Promise<void> {
-    await this.#take((await this.#arrival?.past(groups)) ?? null, groups, null)
+    const arrival = this.#arrival
+    const past = (await arrival?.past(groups)) ?? null
+    const reset = arrival?.reset ?? null
+    this.#first = { cursor: arrival?.cursor ?? null, reset: reset === null ? null : { reset } }
+    // Whoever joins from now on joins late.
+    this.#arrival = null
+    this.#release(past)
+  }
+
+  /** The cursor to begin with, for the `open` envelope; `null`: it has one, or gets one with its past. */
+  get cursor(): string | null {
+    return this.#first?.cursor ?? null
   }
 
   /** It is let in. @returns what it must be told right after `open`: of which groups it has missed something */
   letIn(): Control | null {
-    const reset = this.#arrival?.reset ?? null
-    this.#arrival = null
-    return reset === null ? null : { reset }
+    const reset = this.#first?.reset ?? null
+    this.#first = null
+    return reset
   }
 
   /** Joins a group with so many of its newest messages. Rejects with what `join` does, or with the layer's error. */
@@ -51,66 +70,45 @@ export class CatchUp {
     if (!this.#recall.keepsHistory(group)) return join()
     this.#arrival?.wants(group, count)
     if (this.#arrival !== null) return join()
-    if (count === 0) {
-      await join()
-      this.#moveOn()
-      return
-    }
     let past: Past | null = null
-    this.#reader.outbox.hold()
+    this.#hold()
     try {
       await join()
-      past = await this.#recall.newestOf(group, count)
+      if (count > 0) past = await this.#recall.newest(new Map([[group, count]]), 'joined')
     } finally {
-      // What it gets as the past is behind the cursor that it has: without a newer one it would get it again when it comes back.
+      this.#release(past)
+      // Its cursor is older than the join: what it gets as the past, or did not want, would be replayed when it comes back. Behind what it
+      // has got by now.
       const cursor = this.#recall.position
-      const after = past === null || cursor === null ? null : this.#reader.format.control({ cursor })
-      await this.#take(past, [group], after)
+      if (cursor !== null) this.#reader.sayLater({ cursor })
     }
   }
 
-  /** Its cursor is older than the join: what the group had before would be replayed when it comes back. Behind what it has got by now. */
-  #moveOn(): void {
-    const { format, outbox } = this.#reader
-    const cursor = this.#recall.position
-    const frame = cursor === null ? null : format.control({ cursor })
-    if (frame !== null) outbox.send(new Frame(frame))
-  }
-
-  /** Whether a live publication was among the past that handlers have had. */
-  hasHandled(publication: Publication): boolean {
-    return this.#handled?.get(publication.group ?? '')?.covers(publication) === true
+  #hold(): void {
+    if (this.#reader.hasHandlers) this.#reader.holdAside()
+    else this.#reader.outbox.hold()
   }
 
   /** Lets go of what was held back, after the past. */
-  async #take(past: Past | null, groups: readonly string[], after: Buffer | null): Promise<void> {
-    const { outbox, format } = this.#reader
-    if (past === null) {
+  #release(past: Past | null): void {
+    const { hasHandlers, outbox, format } = this.#reader
+    if (hasHandlers) {
+      this.#handle(past, this.#reader.releaseAside())
+    } else if (past === null) {
       outbox.release(NOTHING_MORE)
-      return
+    } else {
+      // What its lost groups got up to here is in the snapshot that the client loads.
+      const before = past.lost.length === 0 ? null : format.control({ cursor: past.cursor })
+      outbox.release({ past: past.publications, before, placeOf: (live: Waiting) => past.placeOf(live) })
     }
-    const direct = await this.#handle(past, groups).catch((error: unknown) => {
-      outbox.release(NOTHING_MORE)
-      throw error
-    })
-    // What its lost groups got up to here is in the snapshot that the client loads.
-    const before = past.lost.length === 0 ? null : format.control({ cursor: past.cursor })
-    const isRepeated = (live: Waiting) => groups.includes(live.group ?? '') && past.covers(live)
-    outbox.release({ past: direct, before, after, isRepeated })
   }
 
-  /** @returns what no handler takes */
-  async #handle(past: Past, groups: readonly string[]): Promise<Publication[]> {
-    const direct: Publication[] = []
-    for (const publication of past.publications) {
-      const handled = this.#reader.handle(publication)
-      if (handled === null) direct.push(publication)
-      else {
-        this.#handled ??= new Map()
-        for (const group of groups) this.#handled.set(group, past)
-        await handled
-      }
-    }
-    return direct
+  /** The same where handlers are to have it: one after another, when the connection's inbox comes to it. */
+  #handle(past: Past | null, held: readonly Publication[]): void {
+    const placed = (place: Place) => held.filter((live) => (past?.placeOf(live) ?? 'later') === place)
+    for (const publication of placed('older')) this.#reader.takeLater(publication)
+    for (const publication of past?.publications ?? []) this.#reader.takeLater(publication)
+    if (past !== null && past.lost.length > 0) this.#reader.sayLater({ cursor: past.cursor })
+    for (const publication of placed('later')) this.#reader.takeLater(publication)
   }
 }

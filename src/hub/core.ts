@@ -93,7 +93,7 @@ export class HubCore implements ConnectionHost, GateHost {
       (error) => this.report(error, 'layer'),
     )
     this.groups = new Groups(layer, this.started, this.turn, (group) => groupRules.slowOf(group))
-    this.recall = new Recall(layer, groupRules)
+    this.recall = new Recall(layer, groupRules, clock)
     this.backlog = new Backlog(limits.maxTotalBacklogBytes)
     this.#heartbeats = new Heartbeats(limits, clock)
   }
@@ -201,6 +201,7 @@ export class HubCore implements ConnectionHost, GateHost {
     for (const connection of this.connections.all()) connection.terminate()
     this.isClosed = true
     this.#heartbeats.close()
+    this.recall.forget()
     this.sink.close(new GroupcastError('hub-closed'))
     await this.layer.close()
   }

@@ -1,4 +1,4 @@
-import { FrameRun } from '../batch.ts'
+import { type Batch, FrameRun } from '../batch.ts'
 import type { ChannelLayer } from '../layers/layer.ts'
 import type { Publication } from '../publication.ts'
 import type { SlowPolicy } from '../slow.ts'
@@ -90,11 +90,21 @@ export class Group implements Receivers {
     for (let b = 0; b < buckets.length; b++) {
       const bucket = buckets[b] as Bucket
       const { format, members } = bucket
-      const direct = handlesMessages(bucket) ? handOver(bucket, publications) : publications
-      if (direct.length === 0) continue
-      const run = new FrameRun(direct.map((publication) => publication.frame(format)))
       const root = this.#turn.root(format)
+      if (handlesMessages(bucket)) {
+        this.#handOver(bucket, publications, root)
+        continue
+      }
+      const run = new FrameRun(publications.map((publication) => publication.frame(format)))
       for (let i = 0; i < members.length; i++) members[i]?.outbox.append(run, root)
+    }
+  }
+
+  /** Where there are handlers, each member decides: what it handles, and what comes after that, waits for it. */
+  #handOver({ format, members }: Bucket, publications: readonly Publication[], root: Batch): void {
+    for (const publication of publications) {
+      const run = new FrameRun([publication.frame(format)])
+      for (const member of members) if (!member.take(publication)) member.outbox.append(run, root)
     }
   }
 
@@ -116,15 +126,6 @@ export class Group implements Receivers {
 
 function handlesMessages({ route }: Bucket): boolean {
   return route.handlers.size > 0
-}
-
-/** Gives each member's handlers what they handle. @returns the others, which go out as they are */
-function handOver({ route, members }: Bucket, publications: readonly Publication[]): Publication[] {
-  return publications.filter((publication) => {
-    if (!route.handlers.has(publication.type)) return true
-    for (let i = 0; i < members.length; i++) members[i]?.handleLater(publication)
-    return false
-  })
 }
 
 /** The groups that have members on this node, kept in line with what the layer delivers here. */

@@ -60,6 +60,11 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   askedBytes = 0
   readBytes = 0
   #handlerBacklogBytes = 0
+  /** Tasks of {@link take} that have not ended. */
+  #unhandled = 0
+  /** What was put aside while its past is on its way, and for how many pasts. */
+  #aside: Publication[] | null = null
+  #asides = 0
   #abort: AbortController | null = null
   /** Of its streams; `null` until there is one. */
   #pace: Pace | null = null
@@ -173,7 +178,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
         this.#decide = null
         resolve(denial)
       }
-      if (this.#catchUp !== null) this.outbox.hold()
+      this.#catchUp?.begin()
       this.#inbox.push(async () => {
         await this.route.consumer.connect?.(this)
         if (this.#phase === CONNECTING) await this.#catchUp?.arrive(this.groups)
@@ -252,27 +257,73 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 
   // --- What the hub sees ---
 
-  /** A publication of a group whose type this consumer handles. */
-  handleLater(publication: Publication): void {
-    const handler = this.route.handlers.get(publication.type)
-    if (handler === undefined || this.#phase > OPEN) return
+  get hasHandlers(): boolean {
+    return this.route.handlers.size > 0
+  }
+
+  /**
+   * A publication of a group, where the consumer handles types of messages. One that it does not handle waits for those before it that it
+   * does: its cursor must not say that they were handled.
+   *
+   * @returns `false`: it can be sent at once
+   */
+  take(publication: Publication): boolean {
+    if (this.#phase > OPEN) return true
+    if (this.#aside === null && this.#unhandled === 0 && !this.route.handlers.has(publication.type))
+      return false
     const bytes = publication.json.length + TASK_BYTES
     if (this.#handlerBacklogBytes + bytes > this.#host.limits.maxBacklogBytes) {
       this.outbox.overflow()
-      return
+      return true
     }
     this.#handlerBacklogBytes += bytes
-    this.#inbox.push(() => {
+    if (this.#aside !== null) this.#aside.push(publication)
+    else this.#later(publication, bytes)
+    return true
+  }
+
+  /** Not held against the bound for slow readers: the past is bounded by itself, and what was put aside has been. */
+  takeLater(publication: Publication): void {
+    this.#later(publication, 0)
+  }
+
+  sayLater(control: Control): void {
+    if (this.#unhandled === 0) this.#sendControl(control)
+    else this.#inOrder(() => void this.#sendControl(control))
+  }
+
+  holdAside(): void {
+    this.#aside ??= []
+    this.#asides++
+  }
+
+  releaseAside(): Publication[] {
+    const aside = this.#aside ?? []
+    this.#aside = --this.#asides === 0 ? null : []
+    for (const { json } of aside) this.#handlerBacklogBytes -= json.length + TASK_BYTES
+    return aside
+  }
+
+  #later(publication: Publication, bytes: number): void {
+    this.#inOrder(() => {
       this.#handlerBacklogBytes -= bytes
-      if (this.#phase > OPEN || this.#catchUp?.hasHandled(publication) === true) return undefined
-      return handler(this, publication.message())
+      const handler = this.route.handlers.get(publication.type)
+      if (handler !== undefined) return handler(this, publication.message())
+      this.outbox.send(publication.frame(this.format))
+      return undefined
     })
   }
 
-  handle(publication: Publication): Promise<void> | null {
-    if (this.route.handlers.size === 0 || this.#phase > OPEN) return null
-    const handler = this.route.handlers.get(publication.type)
-    return handler === undefined ? null : Promise.resolve(handler(this, publication.message())).then(() => {})
+  /** Runs a task after all that its groups got before. */
+  #inOrder(task: () => unknown): void {
+    this.#unhandled++
+    this.#inbox.push(async () => {
+      try {
+        if (this.#phase <= OPEN) await task()
+      } finally {
+        this.#unhandled--
+      }
+    })
   }
 
   /** A message for this connection's channel. @returns whether there was room for it */
@@ -283,7 +334,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
       return true
     }
     if (this.#isFull) return false
-    this.handleLater(publication)
+    this.take(publication)
     return true
   }
 

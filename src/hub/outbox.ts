@@ -6,6 +6,7 @@ import { type SlowPolicy, shed } from '../slow.ts'
 import type { Link } from '../transports/backend.ts'
 import type { WireFormat } from '../wire/wire-format.ts'
 import type { Backlog } from './backlog.ts'
+import type { Place } from './recall.ts'
 import type { Pending, Turn } from './turn.ts'
 
 /** Dropping goes down to this part of the limit: a walk through a backlog then pays for a quarter of it in new messages. */
@@ -31,21 +32,18 @@ export interface OutboxHost {
 
 /** What goes out when an outbox need not hold back any more. */
 export interface Released {
-  /** First of all. */
   readonly past: readonly Publication[]
-  /** Control objects around what was held back. */
+  /** A control object between the past and what was held back. */
   readonly before: Buffer | null
-  readonly after: Buffer | null
-  /** Whether something that was held back is among the past. */
-  isRepeated(publication: Waiting): boolean
+  /** Where something stands that was held back. */
+  placeOf(publication: Waiting): Place
 }
 
 /** Nothing but what was held back. */
 export const NOTHING_MORE: Released = Object.freeze({
   past: [],
   before: null,
-  after: null,
-  isRepeated: () => false,
+  placeOf: () => 'later' as const,
 })
 
 /** Hears what became of a backlog. */
@@ -78,8 +76,12 @@ export class Outbox implements Pending {
   #hasWaited = false
   /** What goes out before all that is pending or waiting: the past of groups. */
   #past: readonly Publication[] = NO_PAST
+  /** Of them, what the backlog knows of. */
+  #pastBytes = 0
   /** How many wait for a past that is yet to come: nothing goes out meanwhile. */
   #holds = 0
+  /** The last frame that was waiting when it began to hold back: the past comes after it. */
+  #heldAfter: Frame | null = null
   /** The newest notice of a gap. */
   #notice: { frame: Frame | null; count: number; replaced: Frame | null } = NO_NOTICE
   /** Takes no more frames. */
@@ -129,29 +131,39 @@ export class Outbox implements Pending {
     this.#host.turn.settle()
     // What was sent before goes out before, as far as the client takes it.
     this.flush()
-    this.#holds++
+    if (this.#holds++ === 0) this.#heldAfter = this.#frames().at(-1) ?? null
   }
 
   /**
    * What was held back may go out: between `before` and `after`, after the past, and without what is among it. Bounds and
    * policies are for what is live: the past waits for as long as the client needs to read it, and is framed when it leaves.
    */
-  release(released: Released): void {
+  release({ past, before, placeOf }: Released): void {
     this.#host.turn.settle()
     this.#holds--
     if (this.#isShut) return
     this.#host.turn.add(this)
-    const { past, before, after, isRepeated } = released
-    if (past.length === 0 && before === null && after === null) return
-    this.#past = this.#past.length === 0 ? past : [...this.#past, ...past]
-    const held = this.#pending === null ? this.#waiting : [...this.#waiting, this.#pending]
-    const frames = held.flatMap((batch) => batch.frames())
+    if (past.length === 0 && before === null) return
+    const frames = this.#frames()
+    const since = this.#heldAfter === null ? 0 : frames.lastIndexOf(this.#heldAfter) + 1
+    const [earlier, held] = [frames.slice(0, since), frames.slice(since)]
+    const placed = (place: Place) =>
+      held.filter(({ publication }) => (publication === null ? 'later' : placeOf(publication)) === place)
+    const first = [...earlier, ...placed('older')]
+    const rest = placed('later')
     this.#forget()
+    for (const frame of first) this.#keep(frame)
+    // Behind what waits the past waits with it; else it leaves at the client's pace.
+    if (first.length === 0) this.#past = this.#past.length === 0 ? past : [...this.#past, ...past]
+    else for (const publication of past) this.#keep(publication.frame(this.format))
     if (before !== null) this.#keep(new Frame(before))
-    for (const frame of frames) {
-      if (frame.publication === null || !isRepeated(frame.publication)) this.#keep(frame)
-    }
-    if (after !== null) this.#keep(new Frame(after))
+    for (const frame of rest) this.#keep(frame)
+  }
+
+  /** All that waits, oldest first, but the past. */
+  #frames(): Frame[] {
+    const batches = this.#pending === null ? this.#waiting : [...this.#waiting, this.#pending]
+    return batches.flatMap((batch) => batch.frames())
   }
 
   /** End of the turn, or the link is writable again. */
@@ -165,6 +177,7 @@ export class Outbox implements Pending {
     while (link?.writable === true && this.#holds === 0 && this.#past.length > 0) this.#writePast(link)
     if (link?.writable !== true || this.#isHeld) {
       this.#hasWaited = true
+      if (this.#past.length > 0 && this.#host.backlog.isOverTotal) this.overflow()
       return
     }
     // A reader that keeps up gets every message. And only what has not left may be replaced: so one write at a time.
@@ -178,7 +191,7 @@ export class Outbox implements Pending {
   overflow(): void {
     if (this.#isShut) return
     this.#forget()
-    this.#past = NO_PAST
+    this.#setPast(NO_PAST)
     this.#isShut = true
     this.#isOverflowing = true
     this.#host.turn.add(this)
@@ -188,11 +201,15 @@ export class Outbox implements Pending {
   finish(last: Buffer | null): void {
     this.#host.turn.settle()
     const link = this.#link
-    // What comes after a past that has not come would look like the whole: the client resumes from what it has.
-    if (this.#holds > 0) this.#forget()
+    while (link?.writable === true && this.#holds === 0 && this.#past.length > 0) this.#writePast(link)
+    // What comes after a past that has not come would look like the whole: the client resumes from what it has. And to write all of it
+    // to clients that do not read would take the memory of all their pasts at once.
+    if (this.#isHeld) {
+      this.#forget()
+      this.#setPast(NO_PAST)
+    }
     this.#isShut = true
     if (link === null) return
-    while (this.#past.length > 0) this.#writePast(link)
     while (this.#waiting.length > 0) this.#writeOldest(link)
     if (this.#pending !== null) this.#writePending(this.#pending, link)
     if (last !== null) this.#writeAlone(last, link)
@@ -201,7 +218,7 @@ export class Outbox implements Pending {
   /** Drops what waits and takes nothing more. */
   shut(): void {
     this.#forget()
-    this.#past = NO_PAST
+    this.#setPast(NO_PAST)
     this.#isShut = true
     this.#link = null
   }
@@ -265,6 +282,15 @@ export class Outbox implements Pending {
     }
     this.#past = count === this.#past.length ? NO_PAST : this.#past.slice(count)
     this.#write(batch, link)
+    if (this.#past.length === 0 || !link.writable) this.#setPast(this.#past)
+  }
+
+  /** What of the past waits for a client that does not read keeps in memory what history may have let go of: it counts as backlog. */
+  #setPast(past: readonly Publication[]): void {
+    const bytes = past.reduce((sum, { json }) => sum + json.length, 0)
+    this.#host.backlog.changePast(bytes - this.#pastBytes)
+    this.#past = past
+    this.#pastBytes = bytes
   }
 
   #mayReplace(): boolean {
@@ -274,8 +300,7 @@ export class Outbox implements Pending {
 
   /** Applies the policies to all that waits, and tells the client of a gap where it is. */
   #shed(targetBytes: number): void {
-    const batches = this.#pending === null ? this.#waiting : [...this.#waiting, this.#pending]
-    const frames = batches.flatMap((batch) => batch.frames())
+    const frames = this.#frames()
     const { kept, dropped, before } = shed(frames, this.#policy, targetBytes)
     if (kept.length === frames.length) return
     this.#forget()

@@ -1,6 +1,10 @@
-import type { ChannelLayer, Replay, ReplayedPublication, ReplayRequest } from '../layers/layer.ts'
+import type { Clock } from '../clock.ts'
+import type { ChannelLayer, Replay, ReplayedPublication } from '../layers/layer.ts'
 import { Publication } from '../publication.ts'
 import type { GroupRules } from './group-rules.ts'
+
+/** Where a live publication stands that came while the past was on its way: it is among the past, or goes before it, or after it. */
+export type Place = 'repeated' | 'older' | 'later'
 
 /** What a client is to get before what is live: the past of its groups. */
 export interface Past {
@@ -10,30 +14,37 @@ export interface Past {
   readonly lost: readonly string[]
   /** The position that these make up for. */
   readonly cursor: string
-  /** Whether a live publication of a group that keeps history is from before that position: it is among the past, or lost with it. */
-  covers(publication: Pick<Publication, 'cursor'>): boolean
+  placeOf(live: Pick<Publication, 'group' | 'cursor'>): Place
 }
 
 /** How the past travels: `resumed` moves the client's cursor on; `joined` does not, since it is older than what the client has of other groups. */
-type Manner = 'resumed' | 'joined'
+export type Manner = 'resumed' | 'joined'
 
-/** Most bytes of JSON whose frames are kept for others who want the same past. */
-const SHARED_BYTES = 4 * 1024 * 1024
+/** Most bytes of publications that are kept for others who want the same past: their texts and frames, about. */
+const SHARED_BYTES = 32 * 1024 * 1024
+/** What keeping one costs besides its texts: the objects, and a frame in one format. */
+const ENTRY_BYTES = 600
+/** The text, inside an envelope, and as a frame. */
+const COPIES = 3
+/** So long after the first of them they are let go: clients that come back together do so within seconds. */
+const SHARED_MS = 10_000
 
 /**
  * The past of groups, as the layer keeps it. When a thousand clients come back at once, each publication is framed once for all of
- * them: the last that were recalled stay here, by their cursors.
+ * them: what was recalled stays here for a while, by its cursor.
  */
 export class Recall {
   readonly #layer: ChannelLayer
   readonly #rules: GroupRules
-  /** The least recently used first. */
+  readonly #clock: Clock
   readonly #shared = new Map<string, Publication>()
   #sharedBytes = 0
+  #stopTimer: (() => void) | null = null
 
-  constructor(layer: ChannelLayer, rules: GroupRules) {
+  constructor(layer: ChannelLayer, rules: GroupRules, clock: Clock) {
     this.#layer = layer
     this.#rules = rules
+    this.#clock = clock
   }
 
   /** Whether any group keeps history. */
@@ -50,20 +61,30 @@ export class Recall {
     return this.#rules.historyOf(group) !== null
   }
 
-  /** What groups got after a cursor. Rejects with the layer's error. */
-  resume(groups: readonly string[], after: string): Promise<Past> {
-    const all = new Map(groups.map((group) => [group, null]))
-    return this.#recall({ groups: all, after }, 'resumed')
+  /** What groups got after a cursor: all of it, or it is lost. Rejects with the layer's error. */
+  async resume(groups: readonly string[], after: string): Promise<Past> {
+    const replay = await this.#layer.replay({ groups: new Map(groups.map((group) => [group, null])), after })
+    const concerned = new Set(groups)
+    return {
+      ...this.#pastOf(replay, 'resumed'),
+      // What is lost is in the snapshot that the client loads.
+      placeOf: ({ group, cursor }) =>
+        cursor !== null && concerned.has(group ?? '') && replay.covers(cursor) ? 'repeated' : 'later',
+    }
   }
 
-  /** The newest of groups, so many of each, for a client that has nothing of any. Rejects with the layer's error. */
-  newest(counts: ReadonlyMap<string, number>): Promise<Past> {
-    return this.#recall({ groups: counts, after: null }, 'resumed')
-  }
-
-  /** The newest of one group, for a client that has more recent messages of others. Rejects with the layer's error. */
-  newestOf(group: string, count: number): Promise<Past> {
-    return this.#recall({ groups: new Map([[group, count]]), after: null }, 'joined')
+  /** The newest of groups, so many of each. Rejects with the layer's error. */
+  async newest(counts: ReadonlyMap<string, number>, manner: Manner): Promise<Past> {
+    const replay = await this.#layer.replay({ groups: counts, after: null })
+    const given = new Set(replay.publications.map(({ publication }) => publication.cursor))
+    return {
+      ...this.#pastOf(replay, manner),
+      placeOf({ group, cursor }) {
+        if (cursor === null || !counts.has(group ?? '') || !replay.covers(cursor)) return 'later'
+        // More came since the client joined than it wants of the past.
+        return given.has(cursor) ? 'repeated' : 'older'
+      },
+    }
   }
 
   /** A part of what a group keeps. Rejects with the layer's error. */
@@ -74,13 +95,19 @@ export class Recall {
     return this.#layer.replay({ groups: new Map([[group, limit]]), after })
   }
 
-  async #recall(request: ReplayRequest, manner: Manner): Promise<Past> {
-    const replay = await this.#layer.replay(request)
+  /** Forgets what it shares. */
+  forget(): void {
+    this.#stopTimer?.()
+    this.#stopTimer = null
+    this.#shared.clear()
+    this.#sharedBytes = 0
+  }
+
+  #pastOf({ publications, lost, cursor }: Replay, manner: Manner): Omit<Past, 'placeOf'> {
     return {
-      publications: replay.publications.map((replayed) => this.#publicationOf(replayed, manner)),
-      lost: replay.lost,
-      cursor: replay.cursor,
-      covers: ({ cursor }) => cursor !== null && replay.covers(cursor),
+      publications: publications.map((replayed) => this.#publicationOf(replayed, manner)),
+      lost,
+      cursor,
     }
   }
 
@@ -88,22 +115,20 @@ export class Recall {
     const slow = this.#rules.slowOf(group)
     if (cursor === null) return new Publication(group, json, null, slow)
     const key = manner === 'joined' ? `past ${cursor}` : cursor
-    const known = this.#shared.get(key)
-    const shared = known ?? makePublication(group, json, cursor, slow, manner)
-    // Deleted first, to come last in the map.
-    this.#shared.delete(key)
-    this.#shared.set(key, shared)
-    if (known === undefined) this.#mind(json.length)
-    return shared
+    const shared = this.#shared.get(key)
+    if (shared !== undefined) return shared
+    const made = makePublication(group, json, cursor, slow, manner)
+    this.#share(key, made)
+    return made
   }
 
-  #mind(bytes: number): void {
+  /** Nothing makes room: when all come back at once, each walks through all of it, and would find the oldest gone. */
+  #share(key: string, publication: Publication): void {
+    const bytes = publication.json.length * COPIES + ENTRY_BYTES
+    if (this.#sharedBytes + bytes > SHARED_BYTES) return
+    this.#shared.set(key, publication)
     this.#sharedBytes += bytes
-    for (const [key, { json }] of this.#shared) {
-      if (this.#sharedBytes <= SHARED_BYTES) return
-      this.#shared.delete(key)
-      this.#sharedBytes -= json.length
-    }
+    this.#stopTimer ??= this.#clock.after(SHARED_MS, () => this.forget())
   }
 }
 

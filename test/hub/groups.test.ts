@@ -64,8 +64,9 @@ class FakeConnection {
     for (const [group, membership] of this.memberships) if (group.name === name) membership.index = index
   }
 
-  handleLater({ json }: Publication): void {
+  take({ json }: Publication): boolean {
     this.handled.push(json)
+    return true
   }
 
   toggle(group: Group): void {
