@@ -14,6 +14,7 @@ export interface Envelope {
   readonly past?: string
   readonly message?: { readonly type: string; readonly n: number }
   readonly reply?: number
+  readonly result?: { readonly group?: string }
   readonly close?: { readonly code: number }
 }
 
