@@ -118,6 +118,10 @@ export class FakeHub implements Hub {
     return 'closed'
   }
 
+  async ready(): Promise<void> {
+    if (this.failure !== null) throw this.failure
+  }
+
   consumer(): void {
     throw notHere()
   }
