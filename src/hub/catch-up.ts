@@ -2,6 +2,7 @@ import type { Waiting } from '../frame.ts'
 import type { Publication } from '../publication.ts'
 import type { Control, WireFormat } from '../wire/wire-format.ts'
 import { Arrival } from './arrival.ts'
+import type { Counters } from './connection-host.ts'
 import { NOTHING_MORE, type Outbox } from './outbox.ts'
 import type { Past, Recall } from './recall.ts'
 
@@ -9,6 +10,7 @@ import type { Past, Recall } from './recall.ts'
 export interface Reader {
   readonly format: WireFormat
   readonly outbox: Outbox
+  readonly counters: Pick<Counters, 'resumed' | 'resets' | 'recalled'>
   /** Runs the consumer's handler of the publication's type. `null`: there is none, or nobody to run it for any more. */
   handle(publication: Publication): Promise<void> | null
 }
@@ -41,7 +43,10 @@ export class CatchUp {
 
   /** It is let in. @returns what it must be told right after `open`: of which groups it has missed something */
   letIn(): Control | null {
+    const { counters } = this.#reader
     const reset = this.#arrival?.reset ?? null
+    if (this.#arrival?.hasResumed === true) counters.resumed++
+    counters.resets += reset?.groups.length ?? 0
     this.#arrival = null
     return reset === null ? null : { reset }
   }
@@ -71,7 +76,7 @@ export class CatchUp {
 
   /** Lets go of what was held back, after the past. */
   async #take(past: Past | null, groups: readonly string[], after: Buffer | null): Promise<void> {
-    const { outbox, format } = this.#reader
+    const { outbox, format, counters } = this.#reader
     if (past === null) {
       outbox.release(NOTHING_MORE)
       return
@@ -80,6 +85,7 @@ export class CatchUp {
       outbox.release(NOTHING_MORE)
       throw error
     })
+    counters.recalled += past.publications.length
     // What its lost groups got up to here is in the snapshot that the client loads.
     const before = past.lost.length === 0 ? null : format.control({ cursor: past.cursor })
     const isRepeated = (live: Waiting) => groups.includes(live.group ?? '') && past.covers(live)

@@ -116,6 +116,12 @@ export interface HubStats {
   readonly dead: number
   /** Failures reported to `onError`. */
   readonly errors: number
+  /** Connections let in that came with a cursor, to groups that keep history. */
+  readonly resumed: number
+  /** Groups of which a client that came with a cursor was told that continuity cannot be proved, once for each client. */
+  readonly resets: number
+  /** Publications of the past that clients were given, once for each client. */
+  readonly recalled: number
 }
 
 /** Whether the hub can do its work, and if not, why. */

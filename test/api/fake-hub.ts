@@ -61,6 +61,9 @@ export class FakeHub implements Hub {
       dropped: 0,
       dead: 5,
       errors: 6,
+      resumed: 8,
+      resets: 9,
+      recalled: 11,
     }
   }
 
