@@ -379,7 +379,7 @@ export class FileJournal implements Journal {
     if (WRONG_DIRECTORY.includes(codeOf(error))) {
       return new MisuseError(
         'invalid-option',
-        `The journal's directory ${directory} cannot be used: ${textOf(error)}.`,
+        `The journal's directory ${directory} cannot be used: ${textOf(error)}. Give it one that this process may write to.`,
       )
     }
     return this.#fault(error)
