@@ -15,6 +15,17 @@ const COUNTERS: readonly (readonly [CountName, string, string])[] = [
   ['dropped', 'groupcast_dropped_messages_total', 'Messages dropped because their readers were too slow.'],
   ['dead', 'groupcast_dead_connections_total', 'Connections closed because they stopped answering.'],
   ['errors', 'groupcast_errors_total', 'Failures reported to onError.'],
+  ['resumed', 'groupcast_connections_resumed_total', 'Connections let in that came with a cursor.'],
+  [
+    'resets',
+    'groupcast_resets_total',
+    'Groups of which a client was told that continuity cannot be proved, once for each client.',
+  ],
+  [
+    'recalled',
+    'groupcast_recalled_publications_total',
+    'Publications of the past that clients were given, once for each client.',
+  ],
 ]
 
 /** The hub's numbers for Prometheus, read from `hub.stats` at each scrape. */

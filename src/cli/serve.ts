@@ -70,6 +70,11 @@ const START_FAULTS: ReadonlyMap<unknown, (config: Config) => string> = new Map([
     ({ host, port }) =>
       `this user may not listen on port ${port} of ${host}: choose one from 1024 up with --port.`,
   ],
+  [
+    'journal-in-use',
+    ({ journal }) =>
+      `another process has the journal in ${journal}: stop it, or choose another directory with --journal.`,
+  ],
   ['EADDRNOTAVAIL', notThisMachine],
   ['ENOTFOUND', notThisMachine],
   ['EAI_AGAIN', notThisMachine],

@@ -11,6 +11,8 @@ export class Arrival {
   #counts: Map<string, number> | null = null
   /** What it must be told before its past: groups of which it has missed something. */
   reset: { readonly groups: readonly string[]; readonly cursor: string } | null = null
+  /** It brought a cursor, and is in groups that keep history. */
+  hasResumed = false
   /** It has a cursor, or gets one with the first message of its past. */
   #hasCursor = false
 
@@ -41,6 +43,7 @@ export class Arrival {
     if (kept.length === 0) return null
     if (this.#after !== null) {
       this.#hasCursor = true
+      this.hasResumed = true
       return this.#resume(kept, this.#after)
     }
     if (this.#counts === null || this.#counts.size === 0) return null

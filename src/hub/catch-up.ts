@@ -2,6 +2,7 @@ import type { Waiting } from '../frame.ts'
 import type { Publication } from '../publication.ts'
 import type { Control, WireFormat } from '../wire/wire-format.ts'
 import { Arrival } from './arrival.ts'
+import type { Counters } from './connection-host.ts'
 import { NOTHING_MORE, type Outbox } from './outbox.ts'
 import type { Past, Place, Recall } from './recall.ts'
 
@@ -9,6 +10,7 @@ import type { Past, Place, Recall } from './recall.ts'
 export interface Reader {
   readonly format: WireFormat
   readonly outbox: Outbox
+  readonly counters: Pick<Counters, 'resumed' | 'resets' | 'recalled'>
   /** Whether its consumer handles types of messages: then all that its groups get goes through its inbox, in order. */
   readonly hasHandlers: boolean
   /** From now on publications of groups are put aside for {@link releaseAside}. */
@@ -28,7 +30,7 @@ export class CatchUp {
   /** Until its past is known. */
   #arrival: Arrival | null
   /** What `open` is to say, until it is let in. */
-  #first: { readonly cursor: string | null; readonly reset: Control | null } | null = null
+  #first: Pick<Arrival, 'cursor' | 'reset' | 'hasResumed'> | null = null
 
   /** @param after the cursor that the client brings */
   constructor(reader: Reader, recall: Recall, after: string | null) {
@@ -46,8 +48,7 @@ export class CatchUp {
   async arrive(groups: readonly string[]): Promise<void> {
     const arrival = this.#arrival
     const past = (await arrival?.past(groups)) ?? null
-    const reset = arrival?.reset ?? null
-    this.#first = { cursor: arrival?.cursor ?? null, reset: reset === null ? null : { reset } }
+    this.#first = arrival
     // Whoever joins from now on joins late.
     this.#arrival = null
     this.#release(past)
@@ -60,9 +61,12 @@ export class CatchUp {
 
   /** It is let in. @returns what it must be told right after `open`: of which groups it has missed something */
   letIn(): Control | null {
+    const { counters } = this.#reader
     const reset = this.#first?.reset ?? null
+    if (this.#first?.hasResumed === true) counters.resumed++
+    counters.resets += reset?.groups.length ?? 0
     this.#first = null
-    return reset
+    return reset === null ? null : { reset }
   }
 
   /** Joins a group with so many of its newest messages. Rejects with what `join` does, or with the layer's error. */
@@ -91,7 +95,8 @@ export class CatchUp {
 
   /** Lets go of what was held back, after the past. */
   #release(past: Past | null): void {
-    const { hasHandlers, outbox, format } = this.#reader
+    const { hasHandlers, outbox, format, counters } = this.#reader
+    counters.recalled += past?.publications.length ?? 0
     if (hasHandlers) {
       this.#handle(past, this.#reader.releaseAside())
     } else if (past === null) {

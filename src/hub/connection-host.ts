@@ -38,4 +38,7 @@ export class Counters {
   dropped = 0
   dead = 0
   errors = 0
+  resumed = 0
+  resets = 0
+  recalled = 0
 }

@@ -63,6 +63,8 @@ export class HubCore implements ConnectionHost, GateHost {
   /** Nothing can be sent any more. */
   isClosed = false
   #isStarted = false
+  /** Somebody has asked for {@link ready}, and hears of a failure. */
+  #isAwaited = false
   #isDraining = false
 
   constructor({
@@ -90,7 +92,9 @@ export class HubCore implements ConnectionHost, GateHost {
       () => {
         this.#isStarted = true
       },
-      (error) => this.report(error, 'layer'),
+      (error) => {
+        if (!this.#isAwaited) this.report(error, 'layer')
+      },
     )
     this.groups = new Groups(layer, this.started, this.turn, (group) => groupRules.slowOf(group))
     this.recall = new Recall(layer, groupRules, clock)
@@ -100,6 +104,11 @@ export class HubCore implements ConnectionHost, GateHost {
 
   get isDraining(): boolean {
     return this.#isDraining
+  }
+
+  ready(): Promise<void> {
+    this.#isAwaited = true
+    return this.started
   }
 
   /** Sends a message that has passed {@link assertMessage}; checks its schema. */

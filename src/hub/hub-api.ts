@@ -116,6 +116,12 @@ export interface HubStats {
   readonly dead: number
   /** Failures reported to `onError`. */
   readonly errors: number
+  /** Connections let in that came with a cursor, to groups that keep history. */
+  readonly resumed: number
+  /** Groups of which a client that came with a cursor was told that continuity cannot be proved, once for each client. */
+  readonly resets: number
+  /** Publications of the past that clients were given, once for each client. */
+  readonly recalled: number
 }
 
 /** Whether the hub can do its work, and if not, why. */
@@ -132,6 +138,20 @@ export interface Hub<M = AnyMessages, Server = unknown> {
   readonly limits: Limits
   readonly status: HubStatus
   readonly stats: HubStats
+
+  /**
+   * Resolves when the layer has started and can be used; rejects with the layer's error when it cannot be started. Nobody needs to
+   * wait for it, since whatever is sent before waits by itself: it is for a program that would rather end, or not listen yet. A failure
+   * that it rejects with goes to whoever called it before, and not to `onError`. Afterwards `status` says how the layer is.
+   *
+   * @example
+   * await hub.ready()
+   * server.listen(8000)
+   *
+   * @throws {GroupcastError} `journal-in-use`; `hub-closed`; or another error of the layer
+   * @throws {MisuseError} (a `TypeError`) `invalid-option` for a layer that cannot work as it is configured
+   */
+  ready(): Promise<void>
 
   /**
    * Serves a URL pattern: `/chat/:room`, `/events` (which serves `/events/` too). Of several that match, the first registered wins.

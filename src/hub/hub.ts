@@ -88,6 +88,11 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
     }
   }
 
+  async ready(): Promise<void> {
+    this.#assertOpen()
+    return this.#core.ready()
+  }
+
   consumer<Path extends string>(path: Path, consumer: Consumer<AnyMessages, PathParams<Path>>): void {
     // The router gives each consumer the parameters of its own path: TypeScript forgets which.
     this.#core.router.add(path, consumer as AnyConsumer)

@@ -12,7 +12,7 @@ import { CatchUp, type Reader } from './catch-up.ts'
 import { type ClientFrame, type FrameForms, parseClientFrame } from './client-frame.ts'
 import { assertClose } from './close-code.ts'
 import { perform } from './commands.ts'
-import type { ConnectionHost } from './connection-host.ts'
+import type { ConnectionHost, Counters } from './connection-host.ts'
 import type { Connection, DisconnectInfo, JoinOptions } from './consumer.ts'
 import { asRefusal, denialOf, isClientFault } from './denial.ts'
 import type { Beating } from './heartbeats.ts'
@@ -106,6 +106,10 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 
   get transport(): Transport {
     return this.format.transport
+  }
+
+  get counters(): Counters {
+    return this.#host.counters
   }
 
   get query(): URLSearchParams {

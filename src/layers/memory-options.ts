@@ -36,7 +36,8 @@ export interface MemoryBrokerOptions {
 }
 
 const KNOWN = ['capacity', 'channelCapacity', 'expiryMs', 'maxHistoryBytes', 'journal', 'clock']
-const MAX_HISTORY_BYTES = 256 * 1024 * 1024
+/** The default of {@link MemoryBrokerOptions.maxHistoryBytes}. */
+export const MAX_HISTORY_BYTES = 256 * 1024 * 1024
 const COUNT = 'a whole number from 1'
 
 /** The options, resolved, for each part of a broker. */

@@ -5,7 +5,7 @@ import type { Logger } from 'pino'
 import { createApi } from '../api/api.ts'
 import { apiListener } from '../api/node.ts'
 import { createHub } from '../create-hub.ts'
-import { ERRORS } from '../errors.ts'
+import { ERRORS, errorCodeOf } from '../errors.ts'
 import { groupsConsumer } from '../groups-consumer.ts'
 import type { ErrorContext, Hub } from '../hub/hub-api.ts'
 import type { AnyMessages } from '../message.ts'
@@ -13,6 +13,7 @@ import type { NodeServer } from '../transports/node/backend.ts'
 import { VERSION } from '../version.ts'
 import { isLoopback } from './config/loopback.ts'
 import type { Config } from './config/schema.ts'
+import { layerOf } from './layer.ts'
 import { loadPlayground, type PlaygroundAsset } from './playground/assets.ts'
 import { Traffic } from './traffic.ts'
 
@@ -31,20 +32,25 @@ export interface RunningServer {
 }
 
 /**
- * Starts a server. Resolves when it accepts connections.
+ * Starts a server. Resolves when it accepts connections, which is not before its layer can be used.
  *
+ * @throws {GroupcastError} `journal-in-use`
+ * @throws {MisuseError} `invalid-option` for a journal's directory that cannot be used
  * @throws the error of `listen` (`EADDRINUSE`, `EACCES`, `ENOTFOUND`, …)
  */
 export async function startServer(
   config: Config,
   { log }: { readonly log?: Logger } = {},
 ): Promise<RunningServer> {
-  const onError = (error: unknown, context: ErrorContext) => log?.error({ err: error, ...context }, 'failure')
+  const onError = (error: unknown, context: ErrorContext) => {
+    if (log !== undefined) logFailure(log, error, context)
+  }
   const { allowedOrigins, limits } = config
   const allowedHosts = hostsOf(config)
   const groups = config.groups.map(({ match, slow, history }) => ({ match, slow, history }))
-  const hub = createHub({ groups, allowedOrigins, allowedHosts, limits, onError })
+  const hub = createHub({ layer: layerOf(config), groups, allowedOrigins, allowedHosts, limits, onError })
   try {
+    await hub.ready()
     hub.consumer(
       config.path,
       groupsConsumer({ rules: config.groups.map(({ match, join, send }) => ({ match, join, send })) }),
@@ -82,6 +88,15 @@ export async function startServer(
     // What the caller needs to hear is why the server did not start.
     await hub.close({ deadlineMs: 1 }).catch((failure) => onError(failure, { where: 'close' }))
     throw error
+  }
+}
+
+function logFailure(log: Logger, error: unknown, context: ErrorContext): void {
+  // It has been dealt with, and its text is written for operators.
+  if (error instanceof Error && errorCodeOf(error) === 'journal-damaged') {
+    log.warn({ code: 'journal-damaged', ...context }, error.message)
+  } else {
+    log.error({ err: error, ...context }, 'failure')
   }
 }
 

@@ -61,6 +61,9 @@ export class FakeHub implements Hub {
       dropped: 0,
       dead: 5,
       errors: 6,
+      resumed: 8,
+      resets: 9,
+      recalled: 11,
     }
   }
 
@@ -116,6 +119,10 @@ export class FakeHub implements Hub {
     if (!this.connections.has(id)) throw new GroupcastError('unknown-connection')
     this.closed.push({ id, ...(code !== undefined && { code }), ...(reason !== undefined && { reason }) })
     return 'closed'
+  }
+
+  async ready(): Promise<void> {
+    if (this.failure !== null) throw this.failure
   }
 
   consumer(): void {

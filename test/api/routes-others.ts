@@ -189,6 +189,9 @@ export function otherTests(shared: SharedApi): void {
           'groupcast_slow_consumers_total 4',
           'groupcast_dead_connections_total 5',
           'groupcast_errors_total 6',
+          'groupcast_connections_resumed_total 8',
+          'groupcast_resets_total 9',
+          'groupcast_recalled_publications_total 11',
         ]),
       )
       expect(answer.text).toContain('\nprocess_cpu_seconds_total ')

@@ -1,13 +1,16 @@
 /** `groupcast serve` as its users meet it: in a process of its own, with real signals. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { openClient } from '../support/clients.ts'
 import { listen } from '../support/hub-server.ts'
 import { until, within } from '../support/until.ts'
-import { endRuns, groupcast, start } from './groupcast.ts'
+import { endRuns, groupcast, MAIN, start } from './groupcast.ts'
 
 afterEach(endRuns)
 
@@ -148,6 +151,32 @@ describe('what cannot work is one line and no stack', () => {
     other.close()
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toMatch(/^groupcast: .*in use.*\n$/)
+  })
+
+  test('a journal that another server has', async () => {
+    const cwd = mkdtempSync(join(tmpdir(), 'groupcast-serve-'))
+    onTestFinished(() => rmSync(cwd, { recursive: true }))
+    writeFileSync(join(cwd, 'groupcast.config.json'), '{"groups":[{"match":"*","history":{}}]}')
+    const args = ['serve', '--port', '0', '--journal', './data']
+    const first = start(args, { cwd })
+    await within('the first to listen', first.until('stdout', LISTENING))
+    expect(await groupcast(args, { cwd })).toEqual({
+      code: 1,
+      stdout: '',
+      stderr:
+        'groupcast: another process has the journal in ./data: stop it, or choose another directory with --journal.\n',
+    })
+    first.process.kill('SIGTERM')
+    expect(await within('the first to end', first.outcome)).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  test('a directory for the journal that is a file', async () => {
+    const env = { GROUPCAST_JOURNAL: MAIN, GROUPCAST_GROUPS: '[{"match":"*","history":{}}]' }
+    const { code, stdout, stderr } = await groupcast(['serve', '--port', '0'], { env })
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toBe(
+      `groupcast: the server cannot start: The journal's directory ${MAIN} cannot be used: EEXIST: file already exists, mkdir '${MAIN}'. Give it one that this process may write to.\n`,
+    )
   })
 
   test('a public host without keys', async () => {

@@ -10,6 +10,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { HISTORY_DEFAULTS } from '../../src/history.ts'
 import { loadConfig } from '../../src/server/config/load.ts'
+import { startServer } from '../../src/server/server.ts'
 import { listen, stop } from '../support/hub-server.ts'
 import { until } from '../support/until.ts'
 
@@ -67,13 +68,30 @@ test('the code compiles', { timeout: 60_000 }, () => {
 
 test('the configuration is one, and the bounds and their defaults are those there are', () => {
   const cwd = newFolder()
-  writeFileSync(join(cwd, 'groupcast.config.json'), blockWith('json', '"groups"'))
-  expect(loadConfig({ flags: {}, env: {}, cwd })).toMatchObject({ ok: true })
+  expect(blocks('json')).toHaveLength(2)
+  for (const config of blocks('json')) {
+    writeFileSync(join(cwd, 'groupcast.config.json'), config)
+    expect(loadConfig({ flags: {}, env: {}, cwd })).toMatchObject({ ok: true })
+  }
   const rows = [...PAGE.matchAll(/^\| `(\w+)` +\| (\d+) +\|/gm)].map(([, name, value]) => [
     name,
     Number(value),
   ])
   expect(Object.fromEntries(rows)).toEqual(HISTORY_DEFAULTS)
+})
+
+test('the counters have the names that the page says', async () => {
+  const loaded = loadConfig({ flags: { port: 0 }, env: {}, cwd: newFolder() })
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
+  const { url, hub, close } = await startServer(loaded.config)
+  onTestFinished(close)
+  const metrics = await (await fetch(`${url}/metrics`)).text()
+  const rows = [...PAGE.matchAll(/^\| `(\w+)` +\| `(groupcast_\w+)` +\|/gm)]
+  expect(rows).toHaveLength(3)
+  for (const [, field = '', name] of rows) {
+    expect(hub.stats).toHaveProperty(field, 0)
+    expect(metrics).toContain(`\n${name} 0\n`)
+  }
 })
 
 test('the page loads its state without a gap, and anew after a reset', async () => {

@@ -1,5 +1,5 @@
 /** A layer that refuses, hangs or comes late: what the hub promises then. The layer is a real one with faults put in. */
-import { type ChannelLayer, memoryLayer } from 'groupcast'
+import { type ChannelLayer, createHub, memoryLayer } from 'groupcast'
 import { expect, test } from 'vitest'
 import { startTestHub } from '../support/hub-server.ts'
 import { until, within } from '../support/until.ts'
@@ -113,4 +113,45 @@ test('what is asked of a layer that is still starting waits for it', async () =>
   await hub.groupSend('a', { type: 'x' })
   await until('it has come', () => client.messages.length === 1)
   expect(hub.status.ready).toBe(true)
+})
+
+test('ready resolves when the layer has started, whenever it is asked', async () => {
+  let start = () => {}
+  const started = new Promise<void>((resolve) => {
+    start = resolve
+  })
+  const { hub } = await startTestHub({
+    layer: faulty((layer) => ({ start: (options) => started.then(() => layer.start(options)) })),
+  })
+  let isReady = false
+  const ready = hub.ready().then(() => {
+    isReady = true
+  })
+  await new Promise((resolve) => setImmediate(resolve))
+  expect([isReady, hub.status.ready]).toEqual([false, false])
+  start()
+  await ready
+  expect(hub.status.ready).toBe(true)
+  await hub.ready()
+  await hub.close()
+  await expect(hub.ready()).rejects.toMatchObject({ code: 'hub-closed' })
+})
+
+test('a layer that cannot start is told to whoever waits for it, else to onError', async () => {
+  const down = new Error('broker is down')
+  const layer = () => faulty(() => ({ start: () => Promise.reject(down) }))
+  const { hub, errors } = await startTestHub({ layer: layer() })
+  await new Promise((resolve) => setImmediate(resolve))
+  // Nobody had asked yet.
+  expect(errors).toMatchObject([{ error: down, context: { where: 'layer' } }])
+  await expect(hub.ready()).rejects.toBe(down)
+
+  const heard: unknown[] = []
+  const other = createHub({ layer: layer(), onError: (error) => void heard.push(error) })
+  await expect(other.ready()).rejects.toBe(down)
+  await expect(other.ready()).rejects.toBe(down)
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(heard).toEqual([])
+  expect(other.stats.errors).toBe(0)
+  await other.close()
 })

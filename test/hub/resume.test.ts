@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createHub } from '../../src/create-hub.ts'
+import { Refusal } from '../../src/errors.ts'
 import { groupsConsumer } from '../../src/groups-consumer.ts'
 import type { HistoryOptions } from '../../src/history.ts'
 import { memoryLayer } from '../../src/layers/memory.ts'
@@ -315,6 +316,51 @@ describe('a client that joins with history later', () => {
     const again = await connect(query(['kept.a', 'kept.b'], bare?.cursor))
     await settled()
     expect(numbers(again)).toEqual([6])
+  })
+})
+
+describe('what is counted', () => {
+  test('connections that resume, resets by group, and what clients get of the past', async () => {
+    const { hub, connect, publish } = setup({ count: 2 })
+    const { cursor } = await publish('kept.a')
+    for (const group of ['kept.b', 'kept.b', 'kept.c', 'kept.c', 'kept.c', 'kept.a']) await publish(group)
+    const counts = () => {
+      const { resumed, resets, recalled } = hub.stats
+      return [resumed, resets, recalled]
+    }
+    await connect(query(['kept.a', 'kept.b']))
+    expect(counts()).toEqual([0, 0, 0])
+    await connect(query(['kept.a', 'kept.b'], cursor))
+    expect(counts()).toEqual([1, 0, 3])
+    await connect(query(['kept.a', 'kept.c'], cursor))
+    expect(counts()).toEqual([2, 1, 4])
+    await connect(query(['kept.a', 'kept.b', 'kept.c'], 'garbage'))
+    expect(counts()).toEqual([3, 4, 4])
+    // Nothing to resume where nothing is kept.
+    await connect(query(['loose'], cursor))
+    expect(counts()).toEqual([3, 4, 4])
+    const link = await connect(query(['kept.a'], null, 1))
+    expect(counts()).toEqual([3, 4, 5])
+    link.say({ join: 'kept.b', history: 2 })
+    await settled()
+    expect(counts()).toEqual([3, 4, 7])
+  })
+
+  test('what handlers get of the past, too; not who is refused', async () => {
+    const { hub, connect, publish } = setup()
+    const { cursor } = await publish('kept.a')
+    await publish('kept.a')
+    hub.consumer('/handled', { connect: (connection) => connection.join('kept.a'), handlers: { n() {} } })
+    await connect(`/handled?cursor=${cursor}`)
+    expect(hub.stats).toMatchObject({ resumed: 1, resets: 0, recalled: 1 })
+    hub.consumer('/refused', {
+      async connect(connection) {
+        await connection.join('kept.a')
+        throw new Refusal()
+      },
+    })
+    await expect(connect('/refused?cursor=garbage')).rejects.toThrow('forbidden')
+    expect(hub.stats).toMatchObject({ resumed: 1, resets: 0, recalled: 1 })
   })
 })
 

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createHub } from '../../src/create-hub.ts'
 import { groupsConsumer } from '../../src/groups-consumer.ts'
 import { resolveHistory } from '../../src/history.ts'
+import { fileJournal } from '../../src/layers/file-journal/index.ts'
 import { DEFAULT_LIMITS, resolveLimits } from '../../src/options.ts'
 import { assertOrigins } from '../../src/origin.ts'
 import { configurationMarkdown } from '../../src/server/config/document.ts'
@@ -15,6 +16,7 @@ import { isLoopback } from '../../src/server/config/loopback.ts'
 import { configSchema } from '../../src/server/config/schema.ts'
 import { SETTINGS, unwrap } from '../../src/server/config/settings.ts'
 import type { Environment, Flags } from '../../src/server/config/variables.ts'
+import { layerOf } from '../../src/server/layer.ts'
 
 let cwd: string
 
@@ -64,6 +66,8 @@ describe('defaults', () => {
       backend: 'node',
       layer: 'memory',
       groups: [],
+      journal: false,
+      maxHistoryBytes: 268_435_456,
       apiKeys: [],
       allowedOrigins: [],
       allowedHosts: ['localhost', '127.0.0.1', '[::1]'],
@@ -175,6 +179,18 @@ describe('variables and flags', () => {
       port: 0,
       path: '/events',
     })
+  })
+
+  test.each<[string, string | false]>([
+    ['./data', './data'],
+    ['false', false],
+    ['0', false],
+    [' spaced, with a comma ', ' spaced, with a comma '],
+    ['512', '512'],
+  ])('a journal of %j', (text, journal) => {
+    const file = { journal: './other', groups: [{ match: 'a', history: {} }] }
+    expect(configOf({ file, env: { GROUPCAST_JOURNAL: text } }).journal).toBe(journal)
+    expect(configOf({ file, flags: { journal: text } }).journal).toBe(journal)
   })
 
   test('the variables of other commands are no problem', () => {
@@ -297,6 +313,36 @@ describe('problems', () => {
       'a host with a port',
       { env: { GROUPCAST_ALLOWED_HOSTS: 'localhost:8000' } },
       'allowedHosts[0] (variable GROUPCAST_ALLOWED_HOSTS) is "localhost:8000": write "localhost".',
+    ],
+    [
+      'a journal that is none',
+      { env: { GROUPCAST_JOURNAL: 'true' } },
+      'journal (variable GROUPCAST_JOURNAL) is true: it must be the path of a directory such as "./data", or false.',
+    ],
+    [
+      'a journal without a name',
+      { flags: { journal: '' } },
+      'journal (flag --journal) is "": it must be the path of a directory such as "./data", or false.',
+    ],
+    [
+      'a journal with options',
+      { file: { journal: { directory: './data' } } },
+      `journal (${FILE}) is {"directory":"./data"}: it must be the path of a directory such as "./data", or false.`,
+    ],
+    [
+      'a path that no file system has',
+      { file: { journal: 'a\u0000b' } },
+      `journal (${FILE}) is "a\\u0000b": it must be the path of a directory such as "./data", or false.`,
+    ],
+    [
+      'a journal without anything to put into it',
+      { flags: { journal: './data' }, file: { groups: [{ match: 'a' }, { match: 'b', history: false }] } },
+      'journal (flag --journal) is "./data", and no group keeps a history to put into it: give a rule of groups one, such as {"match":"chat.*","history":{}}, or leave journal out.',
+    ],
+    [
+      'no room for history',
+      { env: { GROUPCAST_MAX_HISTORY_BYTES: '0' } },
+      'maxHistoryBytes (variable GROUPCAST_MAX_HISTORY_BYTES) is 0: it must be a whole number from 1 to 2147483647.',
     ],
     [
       'a history that is none',
@@ -522,6 +568,17 @@ describe('what the schema takes, the hub takes too', () => {
     for (const history of [{}, { count: 7 }, { ageSeconds: 0.5, bytes: 1 }, false] as const) {
       const [rule] = configOf({ file: { groups: [{ match: 'a', history }] } }).groups
       expect(resolveHistory('history', rule?.history ?? false)).toEqual(resolveHistory('history', history))
+    }
+  })
+
+  test('the journal and how much history may take', () => {
+    const groups = [{ match: 'a', history: {} }]
+    for (const journal of ['./data', '/', '', 'a\u0000b', ' ', 'é', false, true, null, 1, {}]) {
+      for (const maxHistoryBytes of [1, 2 ** 31 - 1]) {
+        const loaded = load({ file: { groups, journal, maxHistoryBytes } })
+        if (loaded.ok) layerOf(loaded.config)
+        else expect(() => fileJournal({ directory: journal as string })).toThrow('the path of a directory')
+      }
     }
   })
 

@@ -23,6 +23,8 @@ export class HistoryClient {
   cursor: string | null = null
   /** The cursor of each message, in order. */
   readonly cursors: (string | null)[] = []
+  /** The same as they came, without their envelopes. */
+  readonly messages: Record<string, unknown>[] = []
   readonly replies: unknown[] = []
   /** Sends a command; of WebSockets only. */
   send: (command: object) => void = () => {}
@@ -56,7 +58,9 @@ export class HistoryClient {
     }
   }
 
-  #message({ n }: Record<string, unknown>, cursor: string | null, isPast = false): void {
+  #message(message: Record<string, unknown>, cursor: string | null, isPast = false): void {
+    const { n } = message
+    this.messages.push(message)
     this.heard.push(isPast ? `past ${n}` : String(n))
     this.cursors.push(cursor)
     this.cursor = cursor ?? this.cursor

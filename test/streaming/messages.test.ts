@@ -11,6 +11,7 @@ import {
 } from 'groupcast'
 import { describe, expect, expectTypeOf, test, vi } from 'vitest'
 import { z } from 'zod'
+import { connect, KINDS_WITH_CURSOR } from '../server/history-client.ts'
 import { CLIENT_KINDS, type TestClient } from '../support/clients.ts'
 import { startTestHub } from '../support/hub-server.ts'
 import { until, within } from '../support/until.ts'
@@ -199,6 +200,46 @@ describe('hub.groupStream', () => {
     await done
     await turn()
     expect(errors).toMatchObject([{ error: source.returnError, context: { where: 'stream' } }])
+  })
+})
+
+describe.each(KINDS_WITH_CURSOR)('hub.groupStream with history, read on %s', (kind) => {
+  const groups = [{ match: 'a', history: { count: 1000 } }]
+  const data = Array.from({ length: 60 }, (_, n) => `piece ${n}`)
+  const whole = [...data.map((text, n) => piece(n, text)), { type: 't', stream: 's', index: 60, end: true }]
+
+  test('who comes late gets the whole of it, in order and once', async () => {
+    const { hub, url } = await startTestHub({ groups })
+    const source = new ManualSource().give(...data.slice(0, 20))
+    const done = hub.groupStream('a', source, { type: 't', id: 's' })
+    await until('a part was sent', () => source.pulls > 10)
+    const late = await connect(kind, url, { groups: ['a'], history: 1000 })
+    source.give(...data.slice(20)).end()
+    await done
+    await until('the end is there', () => late.messages.length >= whole.length)
+    expect(late.messages).toEqual(whole)
+    const after = await connect(kind, url, { groups: ['a'], history: 1000 })
+    await until('the end is there, too', () => after.messages.length >= whole.length)
+    expect(after.messages).toEqual(whole)
+  })
+
+  test('who is cut in the middle gets the rest when it comes back', async () => {
+    const { hub, url } = await startTestHub({ groups })
+    const source = new ManualSource()
+    const done = hub.groupStream('a', source, { type: 't', id: 's' })
+    const first = await connect(kind, url, { groups: ['a'] })
+    source.give(...data.slice(0, 40))
+    await until('it has a part', () => first.messages.length > 6)
+    first.close()
+    const had = [...first.messages]
+    const where = { groups: ['a'], cursor: first.cursor ?? '' }
+    await until('more was sent meanwhile', () => source.pulls > 30)
+    const back = await connect(kind, url, where)
+    source.give(...data.slice(40)).end()
+    await done
+    await until('the end is there', () => had.length + back.messages.length >= whole.length)
+    expect([...had, ...back.messages]).toEqual(whole)
+    expect(back.heard.filter((one) => one.startsWith('reset'))).toEqual([])
   })
 })
 

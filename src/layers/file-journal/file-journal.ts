@@ -6,9 +6,10 @@
 import { join } from 'node:path'
 import { setImmediate as immediate } from 'node:timers/promises'
 import { GroupcastError, MisuseError } from '../../errors.ts'
-import type { Journal, JournaledHistory, JournalRecord, JournalStart, KeptGroup } from '../journal.ts'
+import type { Journal, JournaledHistory, JournalRecord, JournalStart } from '../journal.ts'
+import { copyHistory } from './copy-history.ts'
 import type { File, Files } from './files.ts'
-import { Encoder, HEAD_BYTES, PUBLICATION_BYTES } from './format.ts'
+import { type About, Encoder } from './format.ts'
 import { type Lock, lock } from './lock.ts'
 import { baseName, journalFiles, logName, recover, UnknownVersion, unfinishedName } from './recovery.ts'
 
@@ -27,9 +28,6 @@ export interface FileJournalParts {
 
 /** A log that is shorter is not worth a copy of what history keeps. */
 const MIN_LOG_BYTES = 8 * 1024 * 1024
-/** How much of a base is written, or of its size reckoned, before others get their turn. */
-const CHUNK_BYTES = 256 * 1024
-const CHUNK_GROUPS = 1000
 
 /** What is wrong with the directory, and not with the disk: waiting does not mend it. */
 const WRONG_DIRECTORY = [
@@ -189,7 +187,7 @@ export class FileJournal implements Journal {
     const { files } = this.#parts
     const file = files.create(this.#path(logName(number)))
     try {
-      this.#about(this.#encoder, 'log')
+      this.#encoder.about(this.#about('log'))
       const bytes = this.#encoder.take()
       files.write(file, bytes)
       return { file, bytes: bytes.length, isEmpty: true }
@@ -277,45 +275,18 @@ export class FileJournal implements Journal {
     this.#copying = null
   }
 
-  /**
-   * Writes what history keeps while it goes on: what was there when the log was begun, less what is gone when a group's turn comes.
-   */
+  /** Writes a base and puts it in the place of what came before. */
   *#copy(number: number, base: File): Copying {
-    const { files } = this.#parts
-    const { history } = this.#started()
-    const encoder = new Encoder()
-    const { sequence: begin, forgottenTo } = history
-    const groups = history.groups()
+    const { files, timeOfDay } = this.#parts
     let isOpen = true
-    let bytes = 0
-    const flush = () => {
-      bytes += encoder.length
-      files.write(base, encoder.take())
-    }
     try {
-      this.#about(encoder, 'base')
-      yield null
-      const skipped = yield* this.#skipped(groups)
-      for (const group of groups.slice(skipped)) {
-        const kept = history.kept(group)
-        if (kept === null) {
-          // Forgotten since it was listed.
-          encoder.group(group, history.forgottenTo)
-          continue
-        }
-        encoder.group(group, kept.goneTo)
-        for (const { sequence, json, ageMs } of kept.publications()) {
-          // The rest is in the log; a base that grew while it is written would know no bound.
-          if (sequence > begin) break
-          encoder.publication(group, sequence, this.#parts.timeOfDay() - ageMs, json)
-          if (encoder.length < CHUNK_BYTES) continue
-          flush()
-          yield null
-        }
-      }
-      // Groups without a record may have lost what they had then; what came since is in the log.
-      encoder.position(history.sequence, skipped === 0 ? forgottenTo : begin)
-      flush()
+      const bytes = yield* copyHistory({
+        history: this.#started().history,
+        about: this.#about('base'),
+        timeOfDay,
+        write: (records) => files.write(base, records),
+        maxBytes: this.#mostBase,
+      })
       yield base
       isOpen = false
       this.#closeFile(base)
@@ -326,20 +297,6 @@ export class FileJournal implements Journal {
     } finally {
       if (isOpen) this.#closeFile(base)
     }
-  }
-
-  /** How many of the groups, the quietest first, do not fit into a base. */
-  *#skipped(groups: readonly string[]): Generator<null, number> {
-    const { history } = this.#started()
-    let bytes = 0
-    for (let index = groups.length - 1; index >= 0; index--) {
-      const group = groups[index] ?? ''
-      const kept = history.kept(group)
-      bytes += kept === null ? 0 : bytesOf(group, kept)
-      if (bytes > this.#mostBase) return index + 1
-      if (index % CHUNK_GROUPS === 0) yield null
-    }
-    return 0
   }
 
   #removeBefore(number: number): void {
@@ -389,9 +346,9 @@ export class FileJournal implements Journal {
     return this.#start
   }
 
-  #about(encoder: Encoder, kind: 'log' | 'base'): void {
+  #about(kind: About['kind']): About {
     const { boot, isSynced } = this.#parts
-    encoder.about({ kind, epoch: this.#started().history.epoch, boot, isSynced })
+    return { kind, epoch: this.#started().history.epoch, boot, isSynced }
   }
 
   #path(name: string): string {
@@ -422,7 +379,7 @@ export class FileJournal implements Journal {
     if (WRONG_DIRECTORY.includes(codeOf(error))) {
       return new MisuseError(
         'invalid-option',
-        `The journal's directory ${directory} cannot be used: ${textOf(error)}.`,
+        `The journal's directory ${directory} cannot be used: ${textOf(error)}. Give it one that this process may write to.`,
       )
     }
     return this.#fault(error)
@@ -436,12 +393,6 @@ export class FileJournal implements Journal {
       { cause: error },
     )
   }
-}
-
-/** A JSON text that has no UTF-8 takes more; there is hardly one. */
-function bytesOf(group: string, { count, bytes }: KeptGroup): number {
-  const name = Buffer.byteLength(group)
-  return bytes + count * (PUBLICATION_BYTES + name) + HEAD_BYTES + 9 + name
 }
 
 function codeOf(error: unknown): string {

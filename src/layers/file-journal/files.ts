@@ -9,9 +9,11 @@ import {
   readdirSync,
   readSync,
   renameSync,
+  statSync,
   unlinkSync,
   writeSync,
 } from 'node:fs'
+import { dirname } from 'node:path'
 
 /** An open file. */
 export type File = number
@@ -40,7 +42,7 @@ export interface Files {
 const OWNER_ONLY = 0o600
 
 export const systemFiles: Files = {
-  makeDirectory: (path) => mkdirSync(path, { recursive: true }),
+  makeDirectory,
   list: (directory) => readdirSync(directory),
   create: (path) => openSync(path, 'wx', OWNER_ONLY),
   openToRead: (path) => openSync(path, 'r'),
@@ -58,4 +60,18 @@ export const systemFiles: Files = {
   rename: (from, to) => renameSync(from, to),
   remove: (path) => unlinkSync(path),
   close: (file) => closeSync(file),
+}
+
+/** Not by `recursive`: where a parent is there and takes nothing (`/proc`), Node tries for ever. */
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST' && statSync(path).isDirectory()) return
+    const parent = dirname(path)
+    if (code !== 'ENOENT' || parent === path) throw error
+    makeDirectory(parent)
+    mkdirSync(path)
+  }
 }

@@ -53,7 +53,7 @@ const LEAST_MAX_BYTES = 1024 * 1024
 export function fileJournal(options: FileJournalOptions): Journal {
   assertKnownOptions('fileJournal', options, KNOWN)
   const { directory, maxBytes = DEFAULT_MAX_BYTES, sync = 'none' } = options
-  if (typeof directory !== 'string' || directory === '')
+  if (typeof directory !== 'string' || directory === '' || directory.includes('\0'))
     refuse('directory', directory, 'the path of a directory')
   if (!Number.isSafeInteger(maxBytes) || maxBytes < LEAST_MAX_BYTES) {
     refuse('maxBytes', maxBytes, `a whole number of bytes from ${LEAST_MAX_BYTES}`)

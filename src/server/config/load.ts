@@ -45,6 +45,7 @@ export function loadConfig({ flags, env, cwd }: ConfigInputs): LoadedConfig {
     ...(parsed.success ? [] : problemsOf(parsed.error.issues, raw, sourceOf)),
     ...variables.problems,
     ...openToOthers(raw, sourceOf),
+    ...journalOfNothing(raw, sourceOf),
   ]
   if (!parsed.success || problems.length > 0) return { ok: false, problems }
   const source = new Map(SETTINGS.map(({ key }) => [key, sourceOf(key)]))
@@ -120,6 +121,20 @@ function openToOthers(raw: Record<string, unknown>, sourceOf: (key: string) => s
     `host (${source}) is ${JSON.stringify(host.data)}, which other machines can reach, and there are no apiKeys: ` +
     'set apiKeys (variable GROUPCAST_API_KEYS, flag --api-key), or allow it with --insecure.'
   return [{ key: 'host', source, text }]
+}
+
+/** A journal that nothing would ever be written to: whoever asked for it believes that their history is kept. */
+function journalOfNothing(raw: Record<string, unknown>, sourceOf: (key: string) => string): ConfigProblem[] {
+  const { shape } = configSchema
+  const journal = shape.journal.safeParse(raw.journal)
+  const groups = shape.groups.safeParse(raw.groups)
+  if (!journal.success || !groups.success || journal.data === false) return []
+  if (groups.data.some(({ history }) => history !== false)) return []
+  const source = sourceOf('journal')
+  const text =
+    `journal (${source}) is ${JSON.stringify(journal.data)}, and no group keeps a history to put into it: ` +
+    'give a rule of groups one, such as {"match":"chat.*","history":{}}, or leave journal out.'
+  return [{ key: 'journal', source, text }]
 }
 
 function deepFreeze<T>(value: T): T {

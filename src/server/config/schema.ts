@@ -4,11 +4,13 @@
  */
 import { z } from 'zod'
 import { HISTORY_DEFAULTS, MAX_AGE_SECONDS } from '../../history.ts'
+import { MAX_HISTORY_BYTES } from '../../layers/memory-options.ts'
 import { DEFAULT_LIMITS, type Limits } from '../../options.ts'
 import { SLOW_POLICIES } from '../../slow.ts'
 import { settingInfo } from './setting.ts'
 import {
   apiKey,
+  directory,
   eventsPath,
   groupPattern,
   listenHost,
@@ -162,6 +164,23 @@ export const configSchema = z.strictObject({
     .register(settingInfo, {
       allowed: 'a list of rules such as {"match":"chat.*","send":"anyone"} (in a variable: as JSON)',
     }),
+  journal: z
+    .union([directory, z.literal(false)])
+    .default(false)
+    .describe(
+      'Directory in which history survives a restart and a `kill -9`: relative to the working directory, made if it is not there, of one server at a time. `false`: history ends with the process.',
+    )
+    .register(settingInfo, {
+      allowed: 'the path of a directory such as "./data", or false',
+      flag: '--journal <directory>',
+      flagMeaning: 'Directory in which history survives a restart; needs groups that keep history.',
+    }),
+  maxHistoryBytes: whole(1)
+    .default(MAX_HISTORY_BYTES)
+    .describe(
+      'Most bytes that the history of all groups takes together, about 200 for each message included; the groups that were quiet longest are forgotten first. A journal takes up to three times as much on the disk.',
+    )
+    .register(settingInfo, { allowed: wholeText(1) }),
   apiKeys: z
     .array(apiKey)
     .default([])

@@ -21,7 +21,7 @@ export interface Setting {
 }
 
 /** What a text from a variable or a flag is made into. */
-export type SettingKind = 'text' | 'number' | 'boolean' | 'list' | 'json'
+export type SettingKind = 'text' | 'text-or-false' | 'number' | 'boolean' | 'list' | 'json'
 
 /** Every key that can be set by itself, in the schema's order. */
 export const SETTINGS: readonly Setting[] = collect(configSchema, '')
@@ -82,9 +82,12 @@ export function objectIn(schema: z.ZodType): z.ZodObject | null {
 function kindOf(schema: z.ZodType): SettingKind {
   switch (schema.def.type) {
     case 'number':
-    // The unions that a variable can set are a number or `false`.
-    case 'union':
       return 'number'
+    // The unions that a variable can set are a number or a text, or `false`.
+    case 'union':
+      return (schema as z.ZodUnion).options.some((option) => (option as z.ZodType).def.type === 'string')
+        ? 'text-or-false'
+        : 'number'
     case 'boolean':
       return 'boolean'
     case 'array':

@@ -92,6 +92,9 @@ const GLOB = new RegExp(`^[A-Za-z0-9._~:@#$/*-]{1,${MAX_NAME_LENGTH}}$`)
 /** A pattern of group names. */
 export const groupPattern = z.string().regex(GLOB)
 
+/** A directory that need not be there yet. No path has a NUL in it; other control characters are slips. */
+export const directory = z.string().regex(/^\P{Cc}+$/u)
+
 /** A key for `Authorization: Bearer`: long enough not to be guessed, and nothing that a header cannot carry. */
 export const apiKey = z
   .string()

@@ -72,6 +72,8 @@ const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
 
 const READERS: Readonly<Record<SettingKind, (text: string) => unknown>> = {
   text: (text) => text,
+  // What reads like a boolean is meant as one: `true`, of which nobody can tell what it means, is refused.
+  'text-or-false': (text) => BOOLEANS.get(text) ?? text,
   // `false` is what switches the heartbeat off; other numbers refuse it.
   number: (text) =>
     text === 'false' ? false : /^-?\d{1,15}(?:\.\d{1,15})?$/.test(text) ? Number(text) : text,
