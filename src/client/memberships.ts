@@ -1,6 +1,7 @@
 import type { JoinOptions } from './client.ts'
 import type { ClientError } from './client-error.ts'
 import type { Connection } from './connection.ts'
+import type { Settings } from './options.ts'
 
 /** A join or a leave that the hub has not confirmed yet. */
 interface Change {
@@ -30,9 +31,30 @@ export interface Memberships {
   fail(error: ClientError): void
 }
 
-export function createMemberships(given: readonly string[], onLeft: (group: string) => void): Memberships {
+export function createMemberships(
+  { groups: given, clock, firstWaitMs }: Settings,
+  onLeft: (group: string) => void,
+): Memberships {
   const groups = new Set(given)
   const changes = new Set<Change>()
+  /** What was asked for last, by group. */
+  const newest = new Map<string, Change['kind']>()
+
+  /**
+   * The post was lost and the stream was not: whether it arrived is not known. To ask twice does no harm, but not after what was asked
+   * for since.
+   */
+  const askAgain = (change: Change, connection: Connection) => {
+    const cancel = clock.after(firstWaitMs, () => {
+      if (newest.get(change.group) === change.kind) {
+        send(change, connection)
+      } else {
+        changes.delete(change)
+        change.resolve()
+      }
+    })
+    connection.ended.then(cancel)
+  }
 
   const send = async (change: Change, connection: Connection) => {
     const { kind, group, options, resolve, reject } = change
@@ -48,6 +70,10 @@ export function createMemberships(given: readonly string[], onLeft: (group: stri
     } catch (error) {
       // Lost before the answer: the next connection asks again.
       if (!connection.isOpen) return
+      if ((error as ClientError).code === 'disconnected') {
+        askAgain(change, connection)
+        return
+      }
       reject(error)
     }
     changes.delete(change)
@@ -59,6 +85,7 @@ export function createMemberships(given: readonly string[], onLeft: (group: stri
       new Promise((resolve, reject) => {
         const change = { kind, group, options, resolve, reject }
         changes.add(change)
+        newest.set(group, kind)
         if (kind === 'leave') groups.delete(group)
         if (connection?.isOpen) send(change, connection)
       }),
