@@ -55,7 +55,7 @@ async function rage(storm: Storm, testHub: TestHub, random: () => number): Promi
   proxy.calm()
   for (const group of storm.groups) await publish(storm, testHub, group)
   await until('everybody has the last messages', () => storm.incomplete.length === 0).catch((error) => {
-    throw new Error(`${error.message}: ${storm.incomplete.map(({ name }) => name).join(', ')}`)
+    throw new Error(`${error.message}: ${storm.incomplete.map(({ complaint }) => complaint).join('; ')}`)
   })
 }
 

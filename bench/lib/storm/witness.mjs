@@ -110,6 +110,15 @@ export class Witness {
     return [...this.#groups].every(([group, { upTo }]) => upTo >= this.#ledger.of(group).last)
   }
 
+  /** What it lacks, for whoever waits for it in vain. */
+  get complaint() {
+    const lacks = [...this.#groups]
+      .map(([group, { upTo }]) => ({ group, upTo, last: this.#ledger.of(group).last }))
+      .filter(({ upTo, last }) => upTo < last)
+      .map(({ group, upTo, last }) => `has ${upTo} of ${last} of ${group}`)
+    return [`${this.name}, ${this.opens} times open`, ...lacks, ...this.oddities].join(', ')
+  }
+
   /** What it got. @param {string} group */
   numbersOf(group) {
     return this.#groups.get(group)?.numbers ?? []
