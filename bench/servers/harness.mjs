@@ -70,6 +70,11 @@ export async function serve(start) {
       }
     },
   }
+  answer(operations)
+}
+
+/** Carries out what the runner calls, until it is gone. @param {Record<string, (args: any) => Promise<unknown>>} operations */
+export function answer(operations) {
   process.on('message', async (/** @type {any} */ { id, operation, args }) => {
     try {
       process.send?.({ id, result: await operations[operation]?.(args) })

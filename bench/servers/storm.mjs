@@ -11,8 +11,11 @@ await serve(async ({ extra = {} }) => {
   const { createApi } = await loadApi()
   const { apiListener } = await loadApiListener()
   const { fileJournal } = await loadJournal()
-  const { port = 0, directory, count } =
-    /** @type {{ port?: number, directory?: string, count: number }} */ (extra)
+  const {
+    port = 0,
+    directory,
+    count,
+  } = /** @type {{ port?: number, directory?: string, count: number }} */ (extra)
   const onError = (/** @type {unknown} */ error) => {
     // What a kill may leave behind; it is cut, and nobody was told that it was accepted.
     if (!/of a record that was not finished/.test(String(error))) console.error(error)
