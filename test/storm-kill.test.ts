@@ -21,7 +21,7 @@ test('nothing that was acknowledged is lost or doubled when the hub is killed th
   const directory = mkdtempSync(join(tmpdir(), 'groupcast-storm-'))
   const hub = await HubProcess.start({ prefix: [], count: 10_000, directory: join(directory, 'journal') })
   const storm = new Storm({
-    ...{ seed, port: hub.port, clients: CLIENTS, groups: 10, lifeMs: [0, 600], connect },
+    ...{ seed, ports: [hub.port], clients: CLIENTS, groups: 10, lifeMs: [0, 600], connect },
   })
   const { ledger } = storm
   const publisher = new LanePublisher(hub.port, ledger)

@@ -9,15 +9,15 @@ import { answer } from './harness.mjs'
 /** How long everybody may take, when nobody is cut any more. */
 const PATIENCE_MS = 30_000
 
-/** @typedef {Omit<import('../lib/storm/storm.mjs').StormSettings, 'connect'> & { durationMs: number, rate: number }} CrowdSettings */
+/** @typedef {Omit<import('../lib/storm/storm.mjs').StormSettings, 'connect' | 'ports'> & { port: number, durationMs: number, rate: number }} CrowdSettings */
 
 answer({ run })
 
 /** @param {CrowdSettings} settings */
-async function run({ durationMs, rate, ...settings }) {
+async function run({ durationMs, rate, port, ...settings }) {
   const { connect } = await loadClient()
-  const storm = new Storm({ ...settings, connect })
-  const publisher = new LanePublisher(settings.port, storm.ledger)
+  const storm = new Storm({ ...settings, ports: [port], connect })
+  const publisher = new LanePublisher(port, storm.ledger)
   const before = process.cpuUsage()
   const startMs = performance.now()
   await storm.begin()

@@ -25,15 +25,13 @@ const CHUNK_MS = 50
 
 /**
  * @typedef {object} ProxySettings
- * @property {number} port of the server, on the loopback address
+ * @property {readonly number[]} ports of the servers, on the loopback address: each connection goes to any of them
  * @property {Random} random
  * @property {readonly [low: number, high: number]} lifeMs how long a connection lives
  * @property {(tag: string) => void} [onCut] hears of each cut connection that has named itself, with `tag=…` in its first line
  */
 
 export class CuttingProxy {
-  /** The server's; may change when it is started again. */
-  port
   cuts = 0
   #isCalm = false
   /** @type {ProxySettings} */ #settings
@@ -42,7 +40,6 @@ export class CuttingProxy {
 
   /** @param {ProxySettings} settings */
   constructor(settings) {
-    this.port = settings.port
     this.#settings = settings
   }
 
@@ -69,8 +66,9 @@ export class CuttingProxy {
 
   /** @param {Socket} client */
   #accept(client) {
-    const { random, lifeMs } = this.#settings
-    const tunnel = new Tunnel(client, connect({ port: this.port, host: '127.0.0.1', noDelay: true }))
+    const { random, lifeMs, ports } = this.#settings
+    const server = connect({ port: pick(random, ports), host: '127.0.0.1', noDelay: true })
+    const tunnel = new Tunnel(client, server)
     this.#tunnels.add(tunnel)
     const cutting = setTimeout(() => this.#cut(tunnel), between(random, lifeMs))
     tunnel.onOver = () => {

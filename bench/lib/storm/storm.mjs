@@ -25,7 +25,7 @@ const GROUPS_EACH = 3
 /**
  * @typedef {object} StormSettings
  * @property {number} seed
- * @property {number} port of the hub, on the loopback address
+ * @property {readonly number[]} ports of the nodes, on the loopback address
  * @property {number} clients
  * @property {number} groups
  * @property {readonly [low: number, high: number]} lifeMs how long the proxy lets a connection live
@@ -42,12 +42,12 @@ export class Storm {
 
   /** @param {StormSettings} settings */
   constructor(settings) {
-    const { seed, port, lifeMs, groups } = settings
+    const { seed, ports, lifeMs, groups } = settings
     this.#settings = settings
     this.groups = Array.from({ length: groups }, (_, i) => `storm.${i}`)
     this.ledger = new Ledger(this.groups)
     const onCut = (/** @type {string} */ tag) => this.witnesses[Number(tag)]?.cut()
-    this.proxy = new CuttingProxy({ port, lifeMs, random: seeded(seed), onCut })
+    this.proxy = new CuttingProxy({ ports, lifeMs, random: seeded(seed), onCut })
   }
 
   /** Opens the proxy, and all clients through it. They need not have got in when it resolves. */
