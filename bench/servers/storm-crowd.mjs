@@ -26,12 +26,18 @@ async function run({ durationMs, rate, port, ...settings }) {
   const { user, system } = process.cpuUsage(before)
   const tookMs = performance.now() - startMs
   storm.proxy.calm()
+  await patiently(() => storm.absent.length === 0)
   await publisher.finish(storm.groups)
-  const deadlineMs = performance.now() + PATIENCE_MS
-  while (storm.incomplete.length > 0 && performance.now() < deadlineMs)
-    await new Promise((resolve) => setTimeout(resolve, 10))
+  await patiently(() => storm.incomplete.length === 0)
   const complaints = storm.incomplete.map(({ complaint }) => complaint)
   publisher.close()
   const outcome = await storm.end()
   return { ...outcome, complaints, failures: publisher.failures, tookMs, cpuUs: user + system }
+}
+
+/** @param {() => boolean} condition */
+async function patiently(condition) {
+  const deadlineMs = performance.now() + PATIENCE_MS
+  while (!condition() && performance.now() < deadlineMs)
+    await new Promise((resolve) => setTimeout(resolve, 10))
 }

@@ -39,10 +39,15 @@ export class Arrival {
       this.#hasCursor = true
       return this.#resume(kept, this.#after)
     }
-    if (this.#counts === null) return null
+    if (this.#counts === null) return this.#sinceKnocked(kept)
     const past = await this.#newest(kept, this.#counts)
     this.#hasCursor = past.publications.length > 0
     return past
+  }
+
+  /** Joining takes its time: what its groups got meanwhile comes after the cursor that it starts with, so it must not be missing. */
+  async #sinceKnocked(groups: readonly string[]): Promise<Past | null> {
+    return this.#knocked === null ? null : this.#resume(groups, this.#knocked)
   }
 
   /**
@@ -60,10 +65,12 @@ export class Arrival {
   async #newest(groups: readonly string[], counts: ReadonlyMap<string, number>): Promise<Past> {
     const wanted = new Map(groups.flatMap((group) => entryOf(counts, group)))
     const newest = await this.#recall.newest(wanted)
-    if (this.#knocked === null) return newest
-    const since = await this.#recall.resume(groups, this.#knocked)
+    const since = await this.#sinceKnocked(groups)
+    if (since === null) return newest
     const later = new Set(since.publications)
-    const older = newest.publications.filter((publication) => !later.has(publication))
+    const older = newest.publications.filter(
+      (publication) => !later.has(publication) && !since.lost.includes(publication.group ?? ''),
+    )
     return { ...since, publications: [...older, ...since.publications] }
   }
 }

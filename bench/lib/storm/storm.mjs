@@ -66,9 +66,9 @@ export class Storm {
     }
   }
 
-  /** How many clients have been open. */
-  get arrived() {
-    return this.witnesses.filter(({ opens }) => opens > 0).length
+  /** Those that have yet to be open, or to join a group. What is published after they have, everybody gets. */
+  get absent() {
+    return this.witnesses.filter(({ hasArrived }) => !hasArrived)
   }
 
   /** Those that lack something. */

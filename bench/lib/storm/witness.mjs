@@ -105,6 +105,12 @@ export class Witness {
     this.#wanted.clear()
   }
 
+  /** Whether it has been open, and is in all its groups. */
+  get hasArrived() {
+    const isIn = [...this.#groups.values()].every(({ since }) => since !== Number.POSITIVE_INFINITY)
+    return this.opens > 0 && isIn
+  }
+
   /** Whether it has the newest of all groups. */
   get isComplete() {
     return [...this.#groups].every(([group, { upTo }]) => upTo >= this.#ledger.of(group).last)
