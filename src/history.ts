@@ -23,7 +23,8 @@ export interface HistoryBounds {
 /** What is kept where `history` says no more than that there is one. */
 export const HISTORY_DEFAULTS = Object.freeze({ count: 100, ageSeconds: 300, bytes: 1024 * 1024 })
 
-const MAX_AGE_SECONDS = 366 * 24 * 60 * 60
+/** The longest that `ageSeconds` may be. */
+export const MAX_AGE_SECONDS = 366 * 24 * 60 * 60
 
 const CHECKS: Readonly<Record<keyof HistoryOptions, readonly [(value: number) => boolean, string]>> = {
   count: [isCount, 'a whole number from 1'],
@@ -42,7 +43,7 @@ const CHECKS: Readonly<Record<keyof HistoryOptions, readonly [(value: number) =>
  */
 export function resolveHistory(where: string, given: HistoryOptions | false): HistoryBounds | null {
   if (given === false) return null
-  if (typeof given !== 'object' || given === null) {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw new MisuseError(
       'invalid-option',
       `${where} is ${quote(given)}: use { count, ageSeconds, bytes } or false.`,
@@ -55,7 +56,9 @@ export function resolveHistory(where: string, given: HistoryOptions | false): Hi
     }
     const [isValid, allowed] = check
     if (value === undefined || (typeof value === 'number' && isValid(value))) continue
-    throw new MisuseError('invalid-option', `${where}.${name} is ${quote(value)}: it must be ${allowed}.`)
+    // JSON has no word for Infinity and NaN.
+    const shown = typeof value === 'number' ? String(value) : quote(value)
+    throw new MisuseError('invalid-option', `${where}.${name} is ${shown}: it must be ${allowed}.`)
   }
   const {
     count = HISTORY_DEFAULTS.count,

@@ -15,11 +15,21 @@ export {
   Refusal,
 } from './errors.ts'
 export { type GroupRule, type GroupsConsumerOptions, groupsConsumer, type Who } from './groups-consumer.ts'
-export type { Connection, Consumer, DisconnectInfo, GroupAction, PathParams } from './hub/consumer.ts'
+export type { HistoryBounds, HistoryOptions } from './history.ts'
+export type {
+  Connection,
+  Consumer,
+  DisconnectInfo,
+  GroupAction,
+  JoinOptions,
+  PathParams,
+} from './hub/consumer.ts'
 export type {
   ErrorContext,
   GroupInfo,
   GroupOptions,
+  History,
+  HistoryQuery,
   Hub,
   HubParts,
   HubStats,
@@ -48,6 +58,9 @@ export type {
   LayerSink,
   LayerStart,
   LayerStatus,
+  Replay,
+  ReplayedPublication,
+  ReplayRequest,
 } from './layers/layer.ts'
 export {
   type MemoryBroker,

@@ -3,8 +3,13 @@ import { ERRORS, type ErrorCode } from './errors.ts'
 
 export const PROBLEM_TYPE = 'application/problem+json'
 
-/** The text of the problem document of an error of the table. */
-export function problemText(code: ErrorCode, detail?: string): string {
+/** The text of the problem document of an error of the table; `members` are those that only some problems have (section 3.2). */
+export function problemText(
+  code: ErrorCode,
+  detail?: string,
+  members: Readonly<Record<string, string>> = {},
+): string {
   const { httpStatus: status, message: title } = ERRORS[code]
-  return JSON.stringify({ type: 'about:blank', title, status, ...(detail !== undefined && { detail }), code })
+  const details = detail === undefined ? {} : { detail }
+  return JSON.stringify({ type: 'about:blank', title, status, ...details, code, ...members })
 }

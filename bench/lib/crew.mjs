@@ -8,8 +8,8 @@ import { countSends } from './system-calls.mjs'
 /** @typedef {import('../types.d.ts').Context} Context */
 
 const PATIENCE_MS = 20_000
-/** Bytes that one round may bring to a connection: more would measure full socket buffers. */
-const ROUND_BYTES = 128 * 1024
+/** Bytes that one round may bring to a connection that does not read: more would measure full socket buffers. */
+const ROUND_BYTES = 48 * 1024
 /** Until a round has as many turns as fit, which doubles from one. */
 const WARM_UP_ROUNDS = 8
 /** A turn of the slowest takes half a second. */
@@ -97,17 +97,6 @@ export class Crew {
    * @param {number} [durationMs]
    */
   async measure({ perTurn, overHttp = false }, durationMs = this.#context.options.durationMs) {
-    // Where clients sleep, each write to one pays for waking their process: more often after a slower server.
-    await this.fleet.stayAwake()
-    try {
-      return await this.#measure({ perTurn, overHttp }, durationMs)
-    } finally {
-      await this.fleet.sleep()
-    }
-  }
-
-  /** @param {{ perTurn: number, overHttp: boolean }} burst @param {number} durationMs */
-  async #measure({ perTurn, overHttp }, durationMs) {
     const turns = await this.#warmUp(perTurn, overHttp)
     await this.fleet.startBusy()
     const first = this.#next
@@ -170,7 +159,11 @@ export class Crew {
 
   /** @param {number} turns @param {number} perTurn @param {boolean} overHttp */
   async #round(turns, perTurn, overHttp) {
+    // Nobody reads while a round is written. Reading takes time of the same kernel locks and caches, wakes processes, and is the more costly
+    // to a server the better its readers keep up with it: so a slower one would pay more for each write than a faster one.
+    await this.fleet.stop()
     await this.running.burst({ turns, perTurn, first: this.#next, overHttp })
+    await this.fleet.resume()
     this.#next += turns * perTurn
     if (await this.fleet.caughtUp(this.#next, PATIENCE_MS)) return
     await this.check()

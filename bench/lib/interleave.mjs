@@ -1,5 +1,5 @@
 // @ts-check
-/** Interleaved repeats: A B C A B C, so that what else the machine does falls on all alike. */
+/** Interleaved repeats: A B C, B C A, C A B, so that what else the machine does falls on all alike, and none is always the first. */
 import { spread } from './statistics.mjs'
 
 /** @typedef {import('../types.d.ts').Context} Context */
@@ -52,7 +52,7 @@ export async function interleaved(context, name, contenders) {
   const measured = new Measured()
   const failed = new Set()
   for (let repeat = 1; repeat <= context.options.repeats; repeat++) {
-    for (const contender of contenders) {
+    for (const contender of rotated(contenders, repeat - 1)) {
       const { label, kind } = contender
       if (failed.has(label)) continue
       context.progress(`${name}: ${label} (${repeat} of ${context.options.repeats})`)
@@ -68,4 +68,10 @@ export async function interleaved(context, name, contenders) {
     }
   }
   return measured
+}
+
+/** @template T @param {readonly T[]} list @param {number} by */
+function rotated(list, by) {
+  const first = by % list.length
+  return [...list.slice(first), ...list.slice(0, first)]
 }

@@ -63,10 +63,14 @@ export function failureOf(error: unknown): Failure {
   return { code, detail: isTold ? detail : null, isInternal: false }
 }
 
-/** A problem document (RFC 9457). */
-export function problem({ code, detail }: Failure, more: Headers = {}): ApiResponse {
+/** A problem document (RFC 9457); `members` are those that only some problems have (section 3.2). */
+export function problem(
+  { code, detail }: Failure,
+  more: Headers = {},
+  members: Readonly<Record<string, string>> = {},
+): ApiResponse {
   const status = ERRORS[code].httpStatus
-  const text = problemText(code, detail ?? undefined)
+  const text = problemText(code, detail ?? undefined, members)
   return textAnswer(status, PROBLEM_TYPE, text, { ...headersOf(status), ...more })
 }
 

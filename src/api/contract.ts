@@ -1,13 +1,14 @@
 /** What the HTTP API takes and gives, whichever server back end carries it. */
 import type { Registry } from 'prom-client'
 import { Refusal } from '../errors.ts'
-import type { ErrorContext, Hub, Sent } from '../hub/hub-api.ts'
+import type { ErrorContext, History, HistoryQuery, Hub, Sent } from '../hub/hub-api.ts'
 import type { ConnectionRequest } from '../transports/backend.ts'
 
 /** The part of a {@link Hub} that the API uses; every hub has it, whatever its messages. */
 export interface ApiHub
   extends Pick<Hub, 'limits' | 'status' | 'stats' | 'groups' | 'group' | 'closeConnection'> {
   groupSend(group: string, message: { readonly type: string }): Promise<Sent>
+  history(group: string, query?: HistoryQuery): Promise<History>
   send(channel: string, message: { readonly type: string }): Promise<void>
 }
 

@@ -61,14 +61,13 @@ export const MESSAGE = named(
   },
 )
 
-const CURSOR = named(
-  'Cursor',
-  z
-    .string()
-    .regex(/^[A-Za-z0-9._~-]{1,128}$/)
-    .nullable(),
-  { description: 'The position after the message, to resume from; `null` where the group keeps no history.' },
-)
+const POSITION = named('Position', z.string().regex(/^[A-Za-z0-9._~-]{1,128}$/), {
+  description: 'A cursor: "everything up to here, in all groups". What is inside is the hub’s business.',
+})
+
+const CURSOR = named('Cursor', POSITION.nullable(), {
+  description: 'The position after the message, to resume from; `null` where the group keeps no history.',
+})
 
 export const SENT = named('Sent', z.strictObject({ cursor: CURSOR }))
 
@@ -119,6 +118,43 @@ export const GROUP = named(
 
 export const GROUPS = z.strictObject({ groups: z.array(GROUP) })
 
+const KEPT = named('KeptMessage', z.strictObject({ cursor: POSITION, message: MESSAGE }), {
+  description: 'A message as its group keeps it, and the position after it.',
+})
+
+export const HISTORY = named(
+  'History',
+  z.strictObject({
+    messages: documented(z.array(KEPT), { description: 'Oldest first.' }),
+    cursor: POSITION,
+    hasMore: documented(z.boolean(), {
+      description: 'Whether `limit` left out later messages (with `after`) or earlier ones (without).',
+    }),
+  }),
+  {
+    description:
+      'Messages, and the position after them: `after` of the next page, or the cursor to connect with for what comes next.',
+  },
+)
+
+const DEFAULT_LIMIT = 100
+const MAX_LIMIT = 1000
+
+export const HISTORY_QUERY = z.object({
+  // Any text: one that is no cursor of this hub’s is answered like one that is too old.
+  after: documented(z.string().optional(), {
+    description: 'Those after this cursor, the oldest first. Left out: the newest.',
+  }),
+  limit: documented(
+    z
+      .string()
+      .regex(/^(?:[1-9][0-9]{0,2}|1000)$/, `must be a whole number from 1 to ${MAX_LIMIT}`)
+      .transform(Number)
+      .prefault(String(DEFAULT_LIMIT)),
+    { description: `At most so many: 1 to ${MAX_LIMIT}.` },
+  ),
+})
+
 export const NOTHING = z.strictObject({})
 
 export const CLOSED = z.strictObject({ result: z.literal('closed') })
@@ -167,6 +203,9 @@ export const PROBLEM = named(
     status: z.int().min(400).max(599),
     detail: documented(z.string().optional(), { description: 'What exactly was wrong with the request.' }),
     code: CODE,
+    cursor: documented(POSITION.optional(), {
+      description: 'With `history-lost`: the position to go on from, once the state has been loaded anew.',
+    }),
   }),
   { description: 'A problem document (RFC 9457).' },
 )

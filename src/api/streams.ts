@@ -39,6 +39,25 @@ function describeOpening(): Json {
         description: '`1`: Server-Sent Events carry envelopes rather than bare messages.',
         schema: { type: 'string' },
       },
+      {
+        name: 'Last-Event-ID',
+        in: 'header',
+        description:
+          'The cursor to resume from: what the groups that keep history got later comes first. An `EventSource` sends it by itself.',
+        schema: { type: 'string' },
+      },
+      {
+        name: 'cursor',
+        in: 'query',
+        description: 'The same, where no header can be set. The header counts where there are both.',
+        schema: { type: 'string' },
+      },
+      {
+        name: 'history',
+        in: 'query',
+        description: 'Without a cursor: so many of the newest messages of each group come first.',
+        schema: { type: 'integer', minimum: 0 },
+      },
     ],
     responses: {
       '101': { description: 'A WebSocket.' },

@@ -18,6 +18,8 @@ interface SubscribeOptions {
   readonly path: string
   readonly envelope?: boolean
   readonly count?: number
+  readonly history?: number
+  readonly cursor?: string
   readonly reconnect: boolean
 }
 
@@ -46,6 +48,12 @@ export function addSubscribe(program: Command): void {
     .option('--path <path>', 'Path of the event streams.', parsePath, '/events')
     .option('--envelope', 'Print messages in their envelopes, with the group and the cursor.')
     .option('--count <n>', 'End after so many messages.', parseCount)
+    .option('--history <n>', 'Begin with the newest messages of each group, so many.', parseCount)
+    .addOption(
+      new Option('--cursor <cursor>', 'Begin with what came after this cursor, as publish prints it.')
+        .argParser(parseCursor)
+        .conflicts('history'),
+    )
     .option('--no-reconnect', 'End when the connection does.')
     .action(subscribe)
 }
@@ -61,6 +69,11 @@ function parseCount(text: string): number {
   throw new InvalidArgumentError('Give a whole number from 1 up.')
 }
 
+function parseCursor(text: string): string {
+  if (/^[A-Za-z0-9._~-]{1,128}$/.test(text)) return text
+  throw new InvalidArgumentError('Give a cursor as publish prints it.')
+}
+
 async function subscribe(groups: readonly string[], options: SubscribeOptions): Promise<void> {
   const bad = groups.filter((group) => !isGroupName(group))
   if (bad.length > 0) {
@@ -72,8 +85,12 @@ async function subscribe(groups: readonly string[], options: SubscribeOptions): 
   endWithReader()
   const query = new URLSearchParams()
   for (const group of new Set(groups)) query.append('group', group)
-  if (options.envelope === true && options.transport === 'sse') query.set('envelope', '1')
-  const target = { url: urlOf(options.url, options.path, query), envelope: options.envelope === true }
+  if (options.history !== undefined) query.set('history', String(options.history))
+  const target = {
+    url: urlOf(options.url, options.path, query),
+    envelope: options.envelope === true,
+    cursor: options.cursor ?? null,
+  }
   await follow(target, options, abortOnSignal())
 }
 
@@ -84,14 +101,20 @@ function abortOnSignal(): AbortSignal {
   return controller.signal
 }
 
-/** Prints messages, connecting again as often as allowed, until there are enough or the signal aborts. */
+/** Prints messages, connecting again where it was as often as allowed, until there are enough or the signal aborts. */
 async function follow(target: Target, options: SubscribeOptions, signal: AbortSignal): Promise<void> {
   const { transport, reconnect, count = Number.POSITIVE_INFINITY } = options
   let left = count
   let failures = 0
+  let { cursor } = target
   while (!signal.aborted) {
-    const run = await printAll(CONNECTS[transport](target, signal), left, `${target.url} (${transport})`)
+    const run = await printAll(
+      CONNECTS[transport]({ ...target, cursor }, signal),
+      left,
+      `${target.url} (${transport})`,
+    )
     left -= run.printed
+    cursor = run.cursor ?? cursor
     if (run.ending === null || signal.aborted) return
     if (run.ending.code === NORMAL_CLOSURE) return say(run.ending.text)
     if (!run.ending.comeBack || !reconnect) throw new Failure(EXIT.failed, [run.ending.text])
@@ -106,6 +129,8 @@ async function follow(target: Target, options: SubscribeOptions, signal: AbortSi
 /** What became of one connection. */
 interface Run {
   readonly printed: number
+  /** Where it was at the end, if the server said. */
+  readonly cursor: string | null
   /** How long it was open. */
   readonly openMs: number
   /** `null`: it brought as many messages as were wanted. */
@@ -115,23 +140,28 @@ interface Run {
 async function printAll(connection: ReturnType<Connect>, wanted: number, name: string): Promise<Run> {
   let printed = 0
   let openedAt: number | null = null
+  let cursor: string | null = null
   const run = (ending: Ending | null): Run => ({
     printed,
+    cursor,
     openMs: openedAt === null ? 0 : performance.now() - openedAt,
     ending,
   })
   for (;;) {
     const step = await connection.next()
     if (step.done === true) return run(step.value)
-    if (step.value.kind === 'message') {
-      await print(step.value.json)
-      printed++
-    } else if (step.value.kind === 'open') {
+    const { value } = step
+    if (value.kind === 'open') {
       openedAt = performance.now()
       say(`connected to ${name}`)
-    } else {
-      say(step.value.text)
+      continue
     }
+    if (value.kind === 'notice') say(value.text)
+    if (value.kind === 'message') {
+      await print(value.json)
+      printed++
+    }
+    cursor = value.cursor ?? cursor
     if (printed === wanted) {
       await connection.return(LOST)
       return run(null)

@@ -25,8 +25,12 @@ export class Arrival {
     return this.#hasCursor ? null : this.#knocked
   }
 
-  /** It joins a group and wants so many of its newest messages. */
+  /** It joins a group and wants so many of its newest messages; the last join of a group counts. */
   wants(group: string, count: number): void {
+    if (count === 0) {
+      this.#counts?.delete(group)
+      return
+    }
     this.#counts ??= new Map()
     this.#counts.set(group, count)
   }
@@ -39,7 +43,7 @@ export class Arrival {
       this.#hasCursor = true
       return this.#resume(kept, this.#after)
     }
-    if (this.#counts === null) return this.#sinceKnocked(kept)
+    if (this.#counts === null || this.#counts.size === 0) return this.#sinceKnocked(kept)
     const past = await this.#newest(kept, this.#counts)
     this.#hasCursor = past.publications.length > 0
     return past
@@ -67,9 +71,10 @@ export class Arrival {
     const newest = await this.#recall.newest(wanted)
     const since = await this.#sinceKnocked(groups)
     if (since === null) return newest
-    const later = new Set(since.publications)
+    // By cursor: large publications are not shared, so they are not the same objects.
+    const later = new Set(since.publications.map(({ cursor }) => cursor))
     const older = newest.publications.filter(
-      (publication) => !later.has(publication) && !since.lost.includes(publication.group ?? ''),
+      ({ cursor, group }) => !later.has(cursor) && !since.lost.includes(group ?? ''),
     )
     return { ...since, publications: [...older, ...since.publications] }
   }

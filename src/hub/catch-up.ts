@@ -48,11 +48,9 @@ export class CatchUp {
 
   /** Joins a group with so many of its newest messages. Rejects with what `join` does, or with the layer's error. */
   async join(group: string, count: number, join: () => Promise<void>): Promise<void> {
-    if (count === 0 || !this.#recall.keepsHistory(group)) return join()
-    if (this.#arrival !== null) {
-      this.#arrival.wants(group, count)
-      return join()
-    }
+    if (!this.#recall.keepsHistory(group)) return join()
+    this.#arrival?.wants(group, count)
+    if (this.#arrival !== null || count === 0) return join()
     let past: Past | null = null
     this.#reader.outbox.hold()
     try {

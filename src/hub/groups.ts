@@ -178,10 +178,7 @@ export class Groups {
   async settle(group: Group): Promise<void> {
     if (group.syncing !== null) return group.syncing
     if (group.isOnLayer !== group.isEmpty) return this.#forget(group)
-    group.syncing = this.#sync(group).finally(() => {
-      group.syncing = null
-      this.#forget(group)
-    })
+    group.syncing = this.#sync(group)
     return group.syncing
   }
 
@@ -209,15 +206,21 @@ export class Groups {
   }
 
   async #sync(group: Group): Promise<void> {
-    await this.#started
-    while (group.isOnLayer === group.isEmpty) {
-      if (group.isEmpty) {
-        group.isOnLayer = false
-        await this.#discard(group)
-      } else {
-        await this.#layer.groupAdd(group.name)
-        group.isOnLayer = true
+    try {
+      await this.#started
+      while (group.isOnLayer === group.isEmpty) {
+        if (group.isEmpty) {
+          group.isOnLayer = false
+          await this.#discard(group)
+        } else {
+          await this.#layer.groupAdd(group.name)
+          group.isOnLayer = true
+        }
       }
+    } finally {
+      // At once when the loop has seen that nothing is to be done: whoever comes later must not wait for a run that will not look again.
+      group.syncing = null
+      this.#forget(group)
     }
   }
 

@@ -21,3 +21,9 @@ export function decodeCursor(text: string): Position | null {
   const sequence = Number(digits)
   return Number.isSafeInteger(sequence) ? { epoch, sequence } : null
 }
+
+/** The position just before a publication of this form. */
+export function cursorBefore(cursor: string): string {
+  const position = decodeCursor(cursor)
+  return position === null ? cursor : encodeCursor(position.epoch, position.sequence - 1)
+}

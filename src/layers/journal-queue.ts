@@ -40,6 +40,8 @@ export class JournalQueue {
   #writing: Promise<void> | null = null
   #state: 'closed' | 'open' | 'failed' = 'closed'
   #opening: Promise<void> | null = null
+  /** Settles when the journal is closed that was open before. */
+  #closing: Promise<void> | null = null
   #users = 0
 
   constructor(parts: JournalQueueParts) {
@@ -70,8 +72,8 @@ export class JournalQueue {
     if (this.#users > 0) return
     this.#opening = null
     this.#state = 'closed'
-    await this.#parts.journal.close()
-    this.#parts.history.clear()
+    this.#closing = this.#parts.journal.close().then(() => this.#parts.history.clear())
+    await this.#closing
   }
 
   /** @returns its cursor, when it is in the journal and the nodes have got it */
@@ -104,6 +106,7 @@ export class JournalQueue {
   async #open(historyOf: HistoryOf): Promise<void> {
     const { journal, history, report } = this.#parts
     const restored = new RestoredHistory(history, historyOf)
+    await this.#closing
     try {
       await journal.open({ history: restored, report, failed: (error) => this.#fail(error) })
       this.#state = 'open'

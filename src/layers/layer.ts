@@ -46,7 +46,8 @@
  * 18. A limit gives the oldest after a cursor, or the newest without one; `hasMore` says that it left some out.
  * 19. `replay` sees whatever was accepted before it was called. Its `cursor` is the position at which it was taken: `covers(cursor)` is
  *     true for publications up to there, of which the replay gave those it should, and false for all that come later.
- * 20. `position` is one from which nothing is missed that this node has yet to get: at or before every publication to come.
+ * 20. `position` is one from which nothing is missed that this node has yet to get: at or before every publication to come. It goes on with
+ *     what the node gets.
  * 21. At most `count` publications, of `bytes` bytes together, none older than `ageMs`, are kept of a group; the newest go last. What
  *     a driver cannot keep within these bounds it forgets, and says so by obligation 16.
  * 22. `flush` forgets all history and begins a new epoch. History lost in any other way begins a new one too.

@@ -2,16 +2,9 @@
 import type { Clock } from '../clock.ts'
 import type { HistoryBounds } from '../history.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
+import { type Entry, GroupHistory, Line } from './group-history.ts'
 import type { KeptGroup, KeptPublication } from './journal.ts'
 import type { LayerPublication, Replay, ReplayRequest } from './layer.ts'
-
-/** One kept publication. */
-interface Entry {
-  readonly sequence: number
-  readonly at: number
-  readonly bytes: number
-  readonly publication: LayerPublication
-}
 
 interface Found {
   readonly group: string
@@ -22,94 +15,11 @@ interface Found {
 const SWEEP_MS = 10_000
 
 /** Of so many groups it is remembered what they had and lost, so that a client of a quiet group is not told that it may miss something. */
-const MOST_EMPTY = 16_384
-
-/** What one group keeps: oldest first, sequences growing. */
-class GroupHistory {
-  bounds: HistoryBounds
-  /** Everything up to this sequence may be gone. */
-  goneTo: number
-  bytes = 0
-  #entries: Entry[] = []
-  /** Where the oldest is: taking entries from the front of a long array would move all others. */
-  #first = 0
-
-  constructor(bounds: HistoryBounds, goneTo: number) {
-    this.bounds = bounds
-    this.goneTo = goneTo
-  }
-
-  get length(): number {
-    return this.#entries.length - this.#first
-  }
-
-  get lastSequence(): number {
-    return this.#entries.at(-1)?.sequence ?? this.goneTo
-  }
-
-  push(entry: Entry): void {
-    this.#entries.push(entry)
-    this.bytes += entry.bytes
-  }
-
-  /** Drops what the bounds do not allow. @returns the bytes that it held */
-  trim(now: number): number {
-    const { count, ageMs, bytes } = this.bounds
-    const before = this.bytes
-    while (this.length > 0) {
-      const oldest = this.#entries[this.#first] as Entry
-      if (this.length <= count && this.bytes <= bytes && now - oldest.at < ageMs) break
-      this.#dropOldest(oldest)
-    }
-    return before - this.bytes
-  }
-
-  /** Drops the oldest. @returns the bytes that it held */
-  dropOne(): number {
-    const oldest = this.#entries[this.#first]
-    if (oldest === undefined) return 0
-    this.#dropOldest(oldest)
-    return oldest.bytes
-  }
-
-  /** What follows a sequence, the oldest first up to the limit; or the newest. */
-  select(from: number | 'newest', limit: number | null): Entry[] {
-    const most = limit ?? this.length
-    if (from === 'newest') return this.#entries.slice(Math.max(this.#first, this.#entries.length - most))
-    const index = this.#indexAfter(from)
-    return this.#entries.slice(index, index + most)
-  }
-
-  countAfter(from: number | 'newest'): number {
-    return from === 'newest' ? this.length : this.#entries.length - this.#indexAfter(from)
-  }
-
-  /** Found by bisection: what it costs does not depend on how much is kept. */
-  #indexAfter(sequence: number): number {
-    let low = this.#first
-    let high = this.#entries.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((this.#entries[middle] as Entry).sequence > sequence) high = middle
-      else low = middle + 1
-    }
-    return low
-  }
-
-  #dropOldest(oldest: Entry): void {
-    this.#first++
-    this.bytes -= oldest.bytes
-    this.goneTo = oldest.sequence
-    if (this.#first * 2 > this.#entries.length) {
-      this.#entries = this.#entries.slice(this.#first)
-      this.#first = 0
-    }
-  }
-}
+export const MOST_EMPTY = 16_384
 
 /** Options of {@link MemoryHistory}. */
 export interface MemoryHistoryOptions {
-  /** Most bytes of JSON of all groups together; beyond it the group that was quiet longest is forgotten. */
+  /** Most bytes of all groups together, JSON and what keeping it costs; beyond it the group that was quiet longest is forgotten. */
   readonly maxBytes: number
   readonly clock: Clock
   /** Makes the name of an epoch. */
@@ -119,13 +29,17 @@ export interface MemoryHistoryOptions {
 /** The history of all groups of one broker; sequence numbers grow across all of them. */
 export class MemoryHistory {
   readonly #options: MemoryHistoryOptions
-  /** By when they last got something, the quietest first. */
   readonly #groups = new Map<string, GroupHistory>()
+  /** Those that keep something, by when they last got something: the quietest first. */
+  #full = new Line()
+  /** Those that keep nothing, of which it is known since when: the one that kept nothing for longest first. */
+  #empty = new Line()
   #epoch: string
   #sequence = 0
   /** Groups that are not in the map may have lost what came up to here. */
   #forgottenTo = 0
   #bytes = 0
+  #cost = 0
   /** Stops the timer that sweeps; `null` while nothing is kept. */
   #stopSweeping: (() => void) | null = null
 
@@ -141,7 +55,7 @@ export class MemoryHistory {
 
   /** Whether nothing is kept. */
   get isEmpty(): boolean {
-    return this.#bytes === 0
+    return this.#full.length === 0
   }
 
   /** Bytes of JSON that are kept. */
@@ -149,20 +63,22 @@ export class MemoryHistory {
     return this.#bytes
   }
 
+  /** What groups take in memory, about: what is held against `maxBytes`. */
+  get cost(): number {
+    return this.#cost
+  }
+
+  /** Groups of which it is known what they had: for leak tests. */
+  get size(): number {
+    return this.#groups.size
+  }
+
   append(group: string, json: string, bounds: HistoryBounds): LayerPublication {
     const sequence = ++this.#sequence
     const publication = { json, cursor: encodeCursor(this.#epoch, sequence) }
     const now = this.#options.clock.now()
     const bytes = Buffer.byteLength(json)
-    const kept = this.#groups.get(group) ?? new GroupHistory(bounds, this.#forgottenTo)
-    // To the end of the map: not the quietest any more.
-    this.#groups.delete(group)
-    this.#groups.set(group, kept)
-    kept.bounds = bounds
-    kept.push({ sequence, at: now, bytes, publication })
-    this.#bytes += bytes - kept.trim(now)
-    this.#shrink()
-    this.#stopSweeping ??= this.#options.clock.every(SWEEP_MS, () => this.sweep())
+    this.#keep(group, { sequence, at: now, bytes, publication }, bounds, now)
     return publication
   }
 
@@ -176,7 +92,7 @@ export class MemoryHistory {
     for (const [group, limit] of groups) {
       if (!keepsHistory(group)) continue
       const kept = this.#groups.get(group)
-      if (kept !== undefined) this.#bytes -= kept.trim(now)
+      if (kept !== undefined) this.#trim(kept, now)
       if (from === null || (from !== 'newest' && from < (kept?.goneTo ?? this.#forgottenTo))) {
         lost.push(group)
         continue
@@ -188,20 +104,23 @@ export class MemoryHistory {
     return this.#replayOf(found, lost, hasMore)
   }
 
-  /** Drops what is too old, and what is known of the groups that were quiet longest and keep nothing. */
+  /** Drops what is too old. */
   sweep(): void {
     const now = this.#options.clock.now()
-    for (const [group, kept] of this.#groups) {
-      this.#bytes -= kept.trim(now)
-      if (kept.length === 0 && this.#groups.size > MOST_EMPTY) this.#forget(group, kept)
+    for (let kept = this.#full.first; kept !== null; ) {
+      const next: GroupHistory | null = kept.behind
+      this.#trim(kept, now)
+      kept = next
     }
-    if (this.isEmpty) this.#rest()
   }
 
   /** Forgets everything: whoever comes with a cursor of before is told so. A journal gives the epoch that it restores. */
   clear(epoch = this.#options.newEpoch()): void {
     this.#groups.clear()
+    this.#full = new Line()
+    this.#empty = new Line()
     this.#bytes = 0
+    this.#cost = 0
     this.#sequence = 0
     this.#forgottenTo = 0
     this.#epoch = epoch
@@ -223,41 +142,54 @@ export class MemoryHistory {
   }
 
   groupNames(): string[] {
-    return [...this.#groups.keys()]
+    return [...this.#empty.names(), ...this.#full.names()]
   }
 
   kept(group: string): KeptGroup | null {
     const kept = this.#groups.get(group)
     if (kept === undefined) return null
     const now = this.#options.clock.now()
-    this.#bytes -= kept.trim(now)
+    this.#trim(kept, now)
     const { goneTo, length: count, bytes } = kept
     return { goneTo, count, bytes, publications: () => keptPublications(kept, now) }
   }
 
   restoreGroup(group: string, goneTo: number, bounds: HistoryBounds): void {
-    this.#groups.delete(group)
-    this.#groups.set(group, new GroupHistory(bounds, goneTo))
+    const kept = this.#begin(group, bounds)
+    kept.goneTo = goneTo
+    this.#settle(kept)
   }
 
   restore(group: string, { sequence, json, ageMs }: KeptPublication, bounds: HistoryBounds): void {
-    const kept = this.#groups.get(group) ?? new GroupHistory(bounds, this.#forgottenTo)
-    if (sequence <= kept.lastSequence) return
-    this.#groups.delete(group)
-    this.#groups.set(group, kept)
+    const kept = this.#groups.get(group)
+    if (sequence <= (kept?.lastSequence ?? this.#forgottenTo)) return
+    const publication = { json, cursor: encodeCursor(this.#epoch, sequence) }
     const now = this.#options.clock.now()
     const bytes = Buffer.byteLength(json)
-    const publication = { json, cursor: encodeCursor(this.#epoch, sequence) }
-    // The time of day may have been set back: nothing is from the future.
-    kept.push({ sequence, at: now - Math.max(ageMs, 0), bytes, publication })
-    this.#bytes += bytes - kept.trim(now)
-    this.#shrink()
-    this.#stopSweeping ??= this.#options.clock.every(SWEEP_MS, () => this.sweep())
+    this.#keep(group, { sequence, at: now - ageMs, bytes, publication }, bounds, now)
   }
 
   restorePosition(sequence: number, forgottenTo: number): void {
     this.#sequence = sequence
     this.#forgottenTo = Math.max(this.#forgottenTo, forgottenTo)
+  }
+
+  #keep(group: string, entry: Entry, bounds: HistoryBounds, now: number): void {
+    const kept = this.#groups.get(group) ?? this.#begin(group, bounds)
+    this.#full.append(kept)
+    kept.bounds = bounds
+    this.#uncount(kept)
+    kept.push(entry)
+    this.#count(kept)
+    // First: what may not be kept even alone must not push out all other groups.
+    this.#trim(kept, now)
+    this.#shrink()
+    this.#watch()
+  }
+
+  #watch(): void {
+    if (this.isEmpty) return
+    this.#stopSweeping ??= this.#options.clock.every(SWEEP_MS, () => this.sweep())
   }
 
   #rest(): void {
@@ -288,16 +220,53 @@ export class MemoryHistory {
     return position.sequence
   }
 
+  #begin(group: string, bounds: HistoryBounds): GroupHistory {
+    const kept = new GroupHistory(group, bounds, this.#forgottenTo)
+    this.#groups.set(group, kept)
+    return kept
+  }
+
+  #trim(kept: GroupHistory, now: number): void {
+    this.#uncount(kept)
+    kept.trim(now, this.#options.maxBytes)
+    this.#count(kept)
+    this.#settle(kept)
+  }
+
   #shrink(): void {
-    for (const [group, kept] of this.#groups) {
-      if (this.#bytes <= this.#options.maxBytes) return
-      while (this.#bytes > this.#options.maxBytes && kept.length > 0) this.#bytes -= kept.dropOne()
-      if (kept.length === 0) this.#forget(group, kept)
+    while (this.#cost > this.#options.maxBytes && this.#full.first !== null) {
+      const quietest = this.#full.first
+      this.#uncount(quietest)
+      quietest.dropOne()
+      this.#count(quietest)
+      this.#settle(quietest)
     }
   }
 
-  #forget(group: string, kept: GroupHistory): void {
-    this.#groups.delete(group)
+  // Whatever changes what a group keeps stands between these two. (A function that is handed the change would do, too, but its closures
+  // share one context with all others of the caller: the timer's would hold the first publication for ever.)
+
+  #uncount(kept: GroupHistory): void {
+    this.#bytes -= kept.bytes
+    this.#cost -= kept.cost
+  }
+
+  #count(kept: GroupHistory): void {
+    this.#bytes += kept.bytes
+    this.#cost += kept.cost
+  }
+
+  /** After a group may have dropped something: to the other line with it if that was all, and nothing runs where nothing is kept. */
+  #settle(kept: GroupHistory): void {
+    if (kept.length > 0 || kept.line === this.#empty) return
+    this.#empty.append(kept)
+    if (this.#empty.length > MOST_EMPTY) this.#forget(this.#empty.first as GroupHistory)
+    if (this.isEmpty) this.#rest()
+  }
+
+  #forget(kept: GroupHistory): void {
+    this.#empty.remove(kept)
+    this.#groups.delete(kept.group)
     this.#forgottenTo = Math.max(this.#forgottenTo, kept.lastSequence)
   }
 }

@@ -22,8 +22,8 @@ export interface MemoryBrokerOptions {
   /** A message that waited longer in a channel is forgotten: 60 000 ms unless given. */
   readonly expiryMs?: number
   /**
-   * Most bytes of JSON that groups keep as history, all together: 256 MiB unless given. Beyond it the groups that were quiet longest are
-   * forgotten first.
+   * Most bytes that history takes, of all groups together: 256 MiB unless given. Counted are the JSON, 200 more for each message and 400
+   * for each group, about what they take in memory. Beyond it the groups that were quiet longest are forgotten first.
    */
   readonly maxHistoryBytes?: number
   /**
@@ -66,7 +66,8 @@ export function resolveBrokerOptions(given: MemoryBrokerOptions): BrokerParts {
     throw invalidOption('expiryMs', expiryMs, 'a number of milliseconds above 0')
   }
   if (!isCount(maxHistoryBytes)) throw invalidOption('maxHistoryBytes', maxHistoryBytes, COUNT)
-  if (typeof clock?.now !== 'function') throw invalidOption('clock', clock, 'a Clock')
+  if (typeof clock?.now !== 'function' || typeof clock.every !== 'function')
+    throw invalidOption('clock', clock, 'a Clock')
   if (journal !== null && typeof journal?.open !== 'function') {
     throw invalidOption('journal', journal, 'a journal, such as fileJournal({ directory })')
   }

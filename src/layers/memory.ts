@@ -3,6 +3,7 @@ import { ChannelFullError, GroupcastError, MisuseError } from '../errors.ts'
 import type { HistoryBounds } from '../history.ts'
 import { Mailboxes } from '../mailboxes.ts'
 import { quote } from '../names.ts'
+import { cursorBefore } from './cursor.ts'
 import { JournalQueue } from './journal-queue.ts'
 import type { ChannelLayer, LayerPublication, LayerSink, LayerStart, Replay, ReplayRequest } from './layer.ts'
 import { MemoryHistory } from './memory-history.ts'
@@ -69,6 +70,8 @@ interface MemoryNode {
   readonly historyOf: (group: string) => HistoryBounds | null
   /** The groups it has added. */
   readonly groups: Set<string>
+  /** The broker's turn in which its sink was called last. */
+  turn: number
 }
 
 class Broker implements MemoryBroker {
@@ -80,6 +83,10 @@ class Broker implements MemoryBroker {
   // The lists are replaced, never changed: `#deliver` may be walking along one while a sink adds or discards.
   readonly #members = new Map<string, readonly MemoryNode[]>()
   readonly #accepted: { readonly group: string; readonly publication: LayerPublication }[] = []
+  /** Which of them sinks are called with. */
+  #next = 0
+  /** Publications that sinks have been called with, ever. */
+  #turn = 0
 
   constructor(options: MemoryBrokerOptions) {
     const { channels, history, journal } = resolveBrokerOptions(options)
@@ -131,14 +138,30 @@ class Broker implements MemoryBroker {
     // More than one: a sink sends this while it is called. The loop that called it will come to it; calling
     // sinks from here would show it to some nodes before the publication that it answers.
     if (this.#accepted.length > 1) return
-    for (const next of this.#accepted) this.#deliver(next.group, next.publication)
+    for (this.#next = 0; this.#next < this.#accepted.length; this.#next++) {
+      const next = this.#accepted[this.#next] as { group: string; publication: LayerPublication }
+      this.#turn++
+      this.#deliver(next.group, next.publication)
+    }
     this.#accepted.length = 0
+  }
+
+  /** Where a node is: before whatever its sink has yet to be called with. */
+  positionOf(node: MemoryNode | null): string {
+    // While sinks are called, history is ahead of them: a node that began there would miss what waits.
+    const isCalled = node?.turn === this.#turn
+    for (let index = isCalled ? this.#next + 1 : this.#next; index < this.#accepted.length; index++) {
+      const cursor = this.#accepted[index]?.publication.cursor ?? null
+      if (cursor !== null) return cursorBefore(cursor)
+    }
+    return this.history.position
   }
 
   #deliver(group: string, publication: LayerPublication): void {
     for (const node of this.#members.get(group) ?? []) {
       // The sink of an earlier node may have made this one discard the group, or close.
       if (!node.groups.has(group)) continue
+      node.turn = this.#turn
       try {
         node.sink.deliver(group, publication)
       } catch {
@@ -204,7 +227,7 @@ class MemoryLayer implements ChannelLayer {
         'This memoryLayer() is started: give each hub a layer of its own.',
       )
     }
-    const node = { id: nodeId, sink, historyOf, groups: new Set<string>() }
+    const node = { id: nodeId, sink, historyOf, groups: new Set<string>(), turn: 0 }
     this.#broker.join(node)
     if (this.#broker.journalQueue !== null) await this.#openJournal(this.#broker.journalQueue, node)
     this.#node = node
@@ -246,7 +269,7 @@ class MemoryLayer implements ChannelLayer {
   get position(): string | null {
     // Until it is read, nobody knows where a journal ends.
     if (this.#broker.journalQueue !== null && this.#node === null) return null
-    return this.#broker.history.position
+    return this.#broker.positionOf(this.#node)
   }
 
   async replay(request: ReplayRequest): Promise<Replay> {

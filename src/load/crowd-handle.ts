@@ -10,7 +10,7 @@ export interface CrowdProgress {
   readonly connected: number
   readonly failed: number
   readonly received: number
-  /** How much of a core its process needed since the last call: 0 to 1. Polling in vain is not counted. */
+  /** How much of a core its process needed since the last call: 0 to 1. */
   readonly busy: number
 }
 
@@ -29,12 +29,6 @@ export interface CrowdHandle {
   startClock(schedule: Schedule, messageBytes: number): Promise<void>
   caughtUp(end: number, timeoutMs: number): Promise<boolean>
   progress(): Promise<CrowdProgress>
-  /**
-   * From now on the process polls without pause, until `sleep`. A server on the same machine then never pays for waking it up, which would
-   * cost a slower server more than a faster one.
-   */
-  stayAwake(): Promise<void>
-  sleep(): Promise<void>
   stop(): Promise<void>
   resume(): Promise<void>
   crawl(): Promise<void>
@@ -49,7 +43,6 @@ export class LocalCrowd implements CrowdHandle {
   readonly #crowd: Crowd
   #cpuMs = cpuMs()
   #sinceMs = monotonicMs()
-  readonly #awake = new Awake(() => this.#crowd.reads)
 
   constructor(options: CrowdOptions) {
     this.#crowd = new Crowd(options)
@@ -70,21 +63,11 @@ export class LocalCrowd implements CrowdHandle {
   async progress(): Promise<CrowdProgress> {
     const now = { cpuMs: cpuMs(), sinceMs: monotonicMs() }
     const tookMs = Math.max(1, now.sinceMs - this.#sinceMs)
-    const idleMs = this.#awake.takeIdleMs()
-    const usedMs = idleMs === null ? now.cpuMs - this.#cpuMs : tookMs - idleMs
-    const busy = Math.max(0, usedMs) / tookMs
+    const busy = (now.cpuMs - this.#cpuMs) / tookMs
     this.#cpuMs = now.cpuMs
     this.#sinceMs = now.sinceMs
     const { connected, failed, totals } = this.#crowd
     return { connected, failed, received: totals.received, busy }
-  }
-
-  async stayAwake(): Promise<void> {
-    this.#awake.start()
-  }
-
-  async sleep(): Promise<void> {
-    this.#awake.stop()
   }
 
   async stop(): Promise<void> {
@@ -109,50 +92,7 @@ export class LocalCrowd implements CrowdHandle {
   }
 
   async leave(): Promise<void> {
-    this.#awake.stop()
     this.#crowd.leave()
-  }
-}
-
-/** Polls without pause, and knows how much of that was in vain. */
-class Awake {
-  readonly #reads: () => number
-  #isOn = false
-  #idleMs = 0
-  #lastMs = 0
-  #lastReads = 0
-
-  constructor(reads: () => number) {
-    this.#reads = reads
-  }
-
-  start(): void {
-    if (this.#isOn) return
-    this.#isOn = true
-    this.#lastMs = monotonicMs()
-    setImmediate(this.#poll)
-  }
-
-  stop(): void {
-    this.#isOn = false
-  }
-
-  /** Milliseconds spent in vain since the last call; `null` when asleep. */
-  takeIdleMs(): number | null {
-    if (!this.#isOn) return null
-    const idleMs = this.#idleMs
-    this.#idleMs = 0
-    return idleMs
-  }
-
-  // A field, so that `setImmediate` gets the same function each time.
-  readonly #poll = (): void => {
-    const nowMs = monotonicMs()
-    const reads = this.#reads()
-    if (reads === this.#lastReads) this.#idleMs += nowMs - this.#lastMs
-    this.#lastReads = reads
-    this.#lastMs = nowMs
-    if (this.#isOn) setImmediate(this.#poll)
   }
 }
 

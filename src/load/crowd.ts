@@ -68,7 +68,6 @@ export class Crowd implements ClientOwner {
   readonly #tallies: Tally[] = []
   readonly #slow = new Map<Client, SlowTally>()
   readonly #reasons = new Map<string, number>()
-  #reads = 0
   #opened = 0
   #failed = 0
   #ended = 0
@@ -87,11 +86,6 @@ export class Crowd implements ClientOwner {
 
   get connected(): number {
     return this.#opened - this.#ended
-  }
-
-  /** How often bytes came. */
-  get reads(): number {
-    return this.#reads
   }
 
   /** Clients that never got in. */
@@ -193,7 +187,6 @@ export class Crowd implements ClientOwner {
   }
 
   read(): void {
-    this.#reads++
     if (this.totals.received >= this.#target) this.#targetReached?.()
   }
 

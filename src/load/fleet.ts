@@ -100,15 +100,6 @@ export class Fleet {
     }
   }
 
-  /** See {@link CrowdHandle.stayAwake}. */
-  async stayAwake(): Promise<void> {
-    await Promise.all(this.#crowds.map((crowd) => crowd.stayAwake()))
-  }
-
-  async sleep(): Promise<void> {
-    await Promise.all(this.#crowds.map((crowd) => crowd.sleep()))
-  }
-
   /** All clients stop reading. */
   async stop(): Promise<void> {
     await Promise.all(this.#crowds.map((crowd) => crowd.stop()))

@@ -68,14 +68,6 @@ export class WorkerCrowd implements CrowdHandle {
     return this.#call('progress')
   }
 
-  stayAwake(): Promise<void> {
-    return this.#call('stayAwake')
-  }
-
-  sleep(): Promise<void> {
-    return this.#call('sleep')
-  }
-
   stop(): Promise<void> {
     return this.#call('stop')
   }

@@ -42,7 +42,7 @@ export async function startServer(
   const onError = (error: unknown, context: ErrorContext) => log?.error({ err: error, ...context }, 'failure')
   const { allowedOrigins, limits } = config
   const allowedHosts = hostsOf(config)
-  const groups = config.groups.map(({ match, slow }) => ({ match, slow }))
+  const groups = config.groups.map(({ match, slow, history }) => ({ match, slow, history }))
   const hub = createHub({ groups, allowedOrigins, allowedHosts, limits, onError })
   try {
     hub.consumer(

@@ -5,6 +5,7 @@ import { capacityCases } from './layer-cases/capacity.ts'
 import { channelCases } from './layer-cases/channels.ts'
 import { deliveryCases } from './layer-cases/delivery.ts'
 import { expiryCases } from './layer-cases/expiry.ts'
+import { historyCases } from './layer-cases/history.ts'
 import { lifecycleCases } from './layer-cases/lifecycle.ts'
 import { membershipCases } from './layer-cases/membership.ts'
 import { messageCases } from './layer-cases/messages.ts'
@@ -58,6 +59,7 @@ const CASES: readonly CaseSpec[] = [
   ...nameCases,
   ...messageCases,
   ...lifecycleCases,
+  ...historyCases,
 ]
 
 function isPossible(spec: CaseSpec, options: { readonly nodes: number; readonly clock: string }): boolean {

@@ -53,8 +53,8 @@ export interface LayerConformanceOptions {
   /** Nodes a case has: 3 unless given. With 1, what needs a second node is not checked. */
   readonly nodes?: number
   /**
-   * Expiry in the cases about it: 1000 ms unless given. In real time, well above a round trip, for cases wait
-   * several times as long.
+   * Expiry in the cases about it, and the age of history in those about that: 1000 ms unless given. In real time, well
+   * above a round trip, for cases wait several times as long.
    */
   readonly expiryMs?: number
   /** How long anything may take before the case fails: 3000 ms unless given. */

@@ -24,9 +24,9 @@ export class Patience {
   }
 
   /** Resolves when the condition holds, unless that takes too long. */
-  async until(condition: () => boolean, what: string): Promise<void> {
+  async until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
     const end = performance.now() + this.#deadlineMs
-    while (!condition()) {
+    while (!(await condition())) {
       if (performance.now() > end) this.#tooLate(what)
       await delay(1)
     }

@@ -3,7 +3,15 @@
  * on everything.
  */
 import { randomBytes } from 'node:crypto'
-import type { ChannelLayer, LayerPublication, LayerSink, LayerStatus } from '../layers/layer.ts'
+import type { HistoryBounds } from '../history.ts'
+import type {
+  ChannelLayer,
+  LayerPublication,
+  LayerSink,
+  LayerStatus,
+  Replay,
+  ReplayRequest,
+} from '../layers/layer.ts'
 import type { Patience } from './patience.ts'
 
 /** Most cases send numbers, in messages like this. */
@@ -21,15 +29,18 @@ export class TestNode {
   readonly id = randomBytes(6).toString('hex')
   readonly layer: ChannelLayer
   readonly sink = new RecordingSink()
+  readonly #historyOf: (group: string) => HistoryBounds | null
   readonly #patience: Patience
 
-  constructor(layer: ChannelLayer, patience: Patience) {
+  constructor(layer: ChannelLayer, historyOf: (group: string) => HistoryBounds | null, patience: Patience) {
     this.layer = layer
+    this.#historyOf = historyOf
     this.#patience = patience
   }
 
   start(): Promise<void> {
-    return this.#within(this.layer.start({ nodeId: this.id, sink: this.sink }), 'start()')
+    const start = { nodeId: this.id, sink: this.sink, historyOf: this.#historyOf }
+    return this.#within(this.layer.start(start), 'start()')
   }
 
   async add(group: string): Promise<void> {
@@ -105,6 +116,23 @@ export class TestNode {
       () => this.pushed(channel).length >= count,
       `message ${count} pushed to ${channel}`,
     )
+  }
+
+  /** What groups kept: all of it, or as much of a group as is asked for. */
+  replay(
+    after: string | null,
+    ...groups: (string | readonly [group: string, limit: number])[]
+  ): Promise<Replay> {
+    const limits = groups.map((one) => (typeof one === 'string' ? ([one, null] as const) : one))
+    return this.replayOf({ after, groups: new Map(limits) })
+  }
+
+  replayOf(request: ReplayRequest): Promise<Replay> {
+    return this.#within(this.layer.replay(request), 'replay()')
+  }
+
+  flush(): Promise<void> {
+    return this.#within(this.layer.flush(), 'flush()')
   }
 
   /** Closes the layer, the first time. */

@@ -3,10 +3,12 @@ import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 import { systemClock } from '../clock.ts'
 import { ChannelFullError } from '../errors.ts'
+import { keptGroups } from './kept-groups.ts'
 import type { ConformanceClient, ConformanceNodes, LayerConformanceOptions } from './layer-options.ts'
 import { type ManualClock, manualClock } from './manual-clock.ts'
 import { Patience } from './patience.ts'
 import { TestNode } from './test-node.ts'
+import { assertWithoutHistory } from './without-history.ts'
 
 /** A case before it has a driver. */
 export interface CaseSpec {
@@ -17,7 +19,11 @@ export interface CaseSpec {
   readonly capacity?: number
   /** Whether messages expire after the suite's `expiryMs`, rather than after the driver's default. */
   readonly expires?: true
-  readonly needs?: 'manual clock'
+  /**
+   * A manual clock: the case is left out without one. History: where a layer does not have the capability, the case is that
+   * it fails cleanly (obligation 23).
+   */
+  readonly needs?: 'manual clock' | 'history'
   run(trial: Trial): Promise<void>
 }
 
@@ -26,23 +32,19 @@ export type TrialOptions = Required<LayerConformanceOptions>
 
 /** Runs one case from fresh layers to closed ones. */
 export async function runCase(spec: CaseSpec, options: TrialOptions): Promise<void> {
-  const clock = options.clock === 'manual' ? manualClock() : null
-  const made = await options.create(options.nodes, {
-    clock: clock ?? systemClock,
-    ...(spec.capacity === undefined ? {} : { capacity: spec.capacity }),
-    ...(spec.expires === undefined ? {} : { expiryMs: options.expiryMs }),
-  })
-  const trial = new Trial(made, clock, options)
+  const trial = await Trial.begin(spec, options)
   try {
-    await Promise.all(trial.nodes.map((node) => node.start()))
-    await spec.run(trial)
+    await trial.start()
+    // What a driver cannot do it must not do silently: instead of such a case there is this.
+    if (spec.needs === 'history' && !trial.keepsHistory) await assertWithoutHistory(trial.nodes)
+    else await spec.run(trial)
     await trial.close()
     trial.assertSinksRespected()
   } finally {
     // Again, for a case that failed before it came to that. Why is known; that it cannot close besides adds
     // nothing.
     await trial.close().catch(() => {})
-    await made.dispose?.()
+    await trial.dispose()
   }
 }
 
@@ -52,18 +54,60 @@ export class Trial {
   readonly expiryMs: number
   readonly seed: number
   readonly patience: Patience
+  readonly #spec: CaseSpec
+  readonly #options: TrialOptions
   readonly #made: ConformanceNodes
   readonly #clock: ManualClock | null
+  readonly #others: Trial[] = []
   #fences = 0
 
-  constructor(made: ConformanceNodes, clock: ManualClock | null, options: TrialOptions) {
+  /** Makes the layers; `start` starts them. */
+  static async begin(spec: CaseSpec, options: TrialOptions): Promise<Trial> {
+    const clock = options.clock === 'manual' ? manualClock() : null
+    const made = await options.create(options.nodes, {
+      clock: clock ?? systemClock,
+      ...(spec.capacity === undefined ? {} : { capacity: spec.capacity }),
+      ...(spec.expires === undefined ? {} : { expiryMs: options.expiryMs }),
+    })
+    return new Trial(spec, options, made, clock)
+  }
+
+  private constructor(
+    spec: CaseSpec,
+    options: TrialOptions,
+    made: ConformanceNodes,
+    clock: ManualClock | null,
+  ) {
     assert.equal(made.layers.length, options.nodes, 'create() must return as many layers as it was asked for')
+    const historyOf = keptGroups(options.expiryMs)
     this.patience = new Patience(options.deadlineMs)
-    this.nodes = made.layers.map((layer) => new TestNode(layer, this.patience))
+    this.nodes = made.layers.map((layer) => new TestNode(layer, historyOf, this.patience))
     this.expiryMs = options.expiryMs
     this.seed = options.seed
+    this.#spec = spec
+    this.#options = options
     this.#made = made
     this.#clock = clock
+  }
+
+  /** Whether the layers say that they can replay. */
+  get keepsHistory(): boolean {
+    const [declared, ...others] = new Set(this.nodes.map(({ layer }) => layer.capabilities.replay))
+    assert.equal(typeof declared, 'boolean', 'capabilities.replay is true or false')
+    assert.deepEqual(others, [], 'all nodes must declare the same capabilities')
+    return declared as boolean
+  }
+
+  async start(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.start()))
+  }
+
+  /** Other layers, started, that know nothing of these. They end with this trial. */
+  async another(): Promise<Trial> {
+    const other = await Trial.begin(this.#spec, this.#options)
+    this.#others.push(other)
+    await other.start()
+    return other
   }
 
   get first(): TestNode {
@@ -126,7 +170,13 @@ export class Trial {
 
   /** Closes the layers that are open. */
   async close(): Promise<void> {
-    await Promise.all(this.nodes.map((node) => node.close()))
+    await Promise.all([...this.nodes, ...this.#others].map((one) => one.close()))
+  }
+
+  /** Ends what `create` began. */
+  async dispose(): Promise<void> {
+    for (const other of this.#others) await other.dispose()
+    await this.#made.dispose?.()
   }
 
   /** Fails if a layer called a sink when it may not. */

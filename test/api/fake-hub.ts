@@ -1,5 +1,13 @@
 import { ChannelFullError, GroupcastError } from '../../src/errors.ts'
-import type { GroupInfo, Hub, HubStats, HubStatus, Sent } from '../../src/hub/hub-api.ts'
+import type {
+  GroupInfo,
+  History,
+  HistoryQuery,
+  Hub,
+  HubStats,
+  HubStatus,
+  Sent,
+} from '../../src/hub/hub-api.ts'
 import { assertMessage } from '../../src/message.ts'
 import { assertChannelName, assertGroupName } from '../../src/names.ts'
 import { DEFAULT_LIMITS } from '../../src/options.ts'
@@ -24,6 +32,8 @@ export class FakeHub implements Hub {
   readonly closed: { readonly id: string; readonly code?: number; readonly reason?: string }[] = []
   readonly members = new Map<string, GroupInfo['connections']>([['a', { websocket: 1, sse: 2, ndjson: 0 }]])
   readonly connections = new Set(['here'])
+  /** Of groups that keep history, what they keep. */
+  readonly kept = new Map<string, History['messages']>()
   /** Every call that asks the layer fails with it. */
   failure: Error | null = null
   /** `groupSend` waits for it. */
@@ -64,6 +74,20 @@ export class FakeHub implements Hub {
     this.inFlight--
     if (this.failure !== null) throw this.failure
     return { cursor: this.cursor }
+  }
+
+  async history(group: string, { after, limit = 100 }: HistoryQuery = {}): Promise<History> {
+    assertGroupName(group)
+    if (this.failure !== null) throw this.failure
+    const kept = this.kept.get(group)
+    if (kept === undefined) throw new GroupcastError('history-not-available')
+    const index = kept.findIndex(({ cursor }) => cursor === after)
+    if (after !== undefined && index === -1) throw new GroupcastError('history-lost')
+    const start = after === undefined ? Math.max(0, kept.length - limit) : index + 1
+    const messages = kept.slice(start, start + limit)
+    const hasMore = after === undefined ? start > 0 : start + limit < kept.length
+    const last = after === undefined ? kept.at(-1) : messages.at(-1)
+    return { messages, cursor: last?.cursor ?? after ?? 'e.0', hasMore }
   }
 
   async send(channel: string, message: { readonly type: string }): Promise<void> {

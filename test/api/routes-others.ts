@@ -37,10 +37,61 @@ export function otherTests(shared: SharedApi): void {
       expect((await send('GET', '/api/groups')).json()).toEqual({ groups: [a] })
       expect((await send('GET', '/api/groups/a')).json()).toEqual(a)
     })
+  })
 
-    test('keep no history', async () => {
-      expectProblem(await send('GET', '/api/groups/a/messages?limit=1'), 'history-not-available')
+  describe('GET /api/groups/{group}/messages', () => {
+    const path = '/api/groups/a/messages'
+    const kept = Array.from({ length: 1_100 }, (_, n) => ({
+      cursor: `e.${n + 1}`,
+      message: { type: 'n', n },
+    }))
+
+    test('the newest, 100 unless told otherwise', async () => {
+      shared.api.hub.kept.set('a', kept)
+      const answer = await send('GET', path)
+      expect(answer.json()).toEqual({ messages: kept.slice(-100), cursor: 'e.1100', hasMore: true })
+      expect(answer.headers['cache-control']).toBe('no-store')
+      expect((await send('GET', `${path}?limit=2`)).json()).toMatchObject({ messages: kept.slice(-2) })
+      expect((await send('GET', `${path}?after=&limit=1`)).json()).toMatchObject({ messages: kept.slice(-1) })
+      expect((await send('GET', `${path}?limit=1000`)).json()).toMatchObject({ messages: kept.slice(-1000) })
     })
+
+    test('what follows a cursor, page by page', async () => {
+      shared.api.hub.kept.set('a', kept)
+      const first = await send('GET', `${path}?after=e.1000&limit=60`)
+      expect(first.json()).toEqual({ messages: kept.slice(1000, 1060), cursor: 'e.1060', hasMore: true })
+      const second = await send('GET', `${path}?after=e.1060&limit=60`)
+      expect(second.json()).toEqual({ messages: kept.slice(1060), cursor: 'e.1100', hasMore: false })
+      const third = await send('GET', `${path}?after=e.1100`)
+      expect(third.json()).toEqual({ messages: [], cursor: 'e.1100', hasMore: false })
+    })
+
+    test('a group that has none, and one that keeps none', async () => {
+      shared.api.hub.kept.set('a', [])
+      expect((await send('GET', path)).json()).toEqual({ messages: [], cursor: 'e.0', hasMore: false })
+      expectProblem(await send('GET', '/api/groups/b/messages'), 'history-not-available')
+    })
+
+    test.each(['e.7x', '__proto__', 'x'.repeat(2000), '%00', '%F0%9F%98%80', '%'])(
+      'after %s, which is no cursor or too old, tells from where to go on',
+      async (after) => {
+        shared.api.hub.kept.set('a', kept)
+        const answer = await send('GET', `${path}?after=${after}`)
+        expect(expectProblem(answer, 'history-lost')).toMatchObject({ cursor: 'e.1100' })
+        expect(answer.headers['cache-control']).toBe('no-store')
+      },
+    )
+
+    test.each(['0', '1001', '-1', '1.5', '1e2', '', ' 1', '+1', '01', '99999999999999999999', 'x'])(
+      'refuses limit=%j',
+      async (limit) => {
+        shared.api.hub.kept.set('a', kept)
+        const answer = await send('GET', `${path}?limit=${encodeURIComponent(limit)}`)
+        expect(expectProblem(answer, 'bad-request').detail).toBe(
+          'limit: must be a whole number from 1 to 1000',
+        )
+      },
+    )
   })
 
   describe('DELETE /api/connections/{id}', () => {
@@ -195,6 +246,7 @@ export function otherTests(shared: SharedApi): void {
     const calls: [string, string, SendOptions][] = [
       ['POST', '/api/groups/a/messages', { body: hi }],
       ['POST', '/api/channels/a/messages', { body: hi }],
+      ['GET', '/api/groups/a/messages', {}],
       ['GET', '/api/groups', {}],
       ['GET', '/api/groups/a', {}],
       ['DELETE', '/api/connections/here', {}],
@@ -216,7 +268,7 @@ export function otherTests(shared: SharedApi): void {
     test('a hub that stops asks to come back', async () => {
       for (const code of ['hub-closed', 'restarting'] as const) {
         shared.api.hub.failure = new GroupcastError(code, 'for developers')
-        for (const [method, path, options] of calls.slice(0, 2)) {
+        for (const [method, path, options] of calls.slice(0, 3)) {
           const answer = await send(method, path, options)
           expectProblem(answer, code)
           expect(answer.headers['retry-after']).toBe('1')

@@ -31,6 +31,7 @@ export function shareTestApi(options: Partial<ApiOptions>): SharedApi {
     const { hub, errors } = opened()
     const { status } = new FakeHub()
     Object.assign(hub, { status, failure: null, capacity: 100, cursor: null })
+    hub.kept.clear()
     for (const list of [hub.sent, hub.queued, hub.closed, errors]) (list as unknown[]).length = 0
   })
   return {

@@ -14,8 +14,8 @@ afterEach(endRuns)
 const LISTENING = /^groupcast listening on (http:\/\/127\.0\.0\.1:\d+)\n$/
 const NPM_LISTENING = new RegExp(LISTENING.source, 'm')
 
-async function serve(...flags: string[]) {
-  const run = start(['serve', '--port', '0', ...flags])
+async function serve(flags: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
+  const run = start(['serve', '--port', '0', ...flags], { env })
   let stdout = ''
   run.process.stdout.on('data', (text) => {
     stdout += text
@@ -47,6 +47,23 @@ test('publish and subscribe work with it, over every transport', async () => {
       stdout: '{"type":"chat.message","text":"hi"}\n{"type":"bye"}\n',
     })
   }
+})
+
+test('what was published while a subscriber was away comes when it comes back', async () => {
+  const { url } = await serve([], { GROUPCAST_GROUPS: '[{"match":"*","history":{}}]' })
+  const cursors: string[] = []
+  for (const type of ['one', 'two', 'three']) {
+    const { stdout } = await groupcast(['publish', 'a', JSON.stringify({ type }), '--url', url])
+    cursors.push((JSON.parse(stdout) as { cursor: string }).cursor)
+  }
+  const lines = ['{"type":"two"}', '{"type":"three"}', ''].join('\n')
+  await Promise.all(
+    ['websocket', 'sse', 'ndjson'].map(async (transport) => {
+      const args = ['subscribe', 'a', '--url', url, '--transport', transport, '--count', '2']
+      expect((await groupcast([...args, '--cursor', cursors[0] ?? ''])).stdout).toBe(lines)
+      expect((await groupcast([...args, '--history', '2'])).stdout).toBe(lines)
+    }),
+  )
 })
 
 describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
@@ -109,7 +126,7 @@ function endGroup({ pid }: ChildProcess): void {
 }
 
 test('a second signal ends it at once, with 1', async () => {
-  const { url, process, outcome } = await serve('--drain-ms', '60000')
+  const { url, process, outcome } = await serve(['--drain-ms', '60000'])
   // A client that has stopped reading and never answers the close keeps the first signal waiting.
   const client = await openClient('websocket', `${url}/events?group=a`)
   client.pause()

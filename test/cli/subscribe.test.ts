@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { backoffMs } from '../../src/cli/subscribe/backoff.ts'
-import { readEnvelope, readPlain } from '../../src/cli/subscribe/texts.ts'
+import { readEnvelope } from '../../src/cli/subscribe/texts.ts'
 import { endRuns, groupcast, MAIN, start } from './groupcast.ts'
 
 const TRANSPORTS = ['websocket', 'sse', 'ndjson'] as const
@@ -12,14 +12,16 @@ const TRANSPORTS = ['websocket', 'sse', 'ndjson'] as const
 /** One subscriber as the fake server sees it, alike on every transport. */
 interface Subscriber {
   readonly request: IncomingMessage
-  /** Whether it asked for envelopes; ndjson always gets them. */
+  /** Whether it asked for envelopes, as ndjson does. */
   readonly envelope: boolean
   /** Starts the response, where there is one. */
   open(): void
-  /** Sends a message's JSON text. */
-  send(json: string): void
+  /** Sends a message in its envelope. */
+  send(json: string, cursor?: string): void
+  /** Sends a control object. */
+  control(name: string, value: object): void
   /** Sends a text as it is: a frame, the data of an event, a line. */
-  raw(text: string, event?: string): void
+  raw(text: string): void
   close(code: number, reason: string): void
   cut(): void
 }
@@ -63,7 +65,8 @@ function ofWebSocket(request: IncomingMessage, socket: WebSocket): Subscriber {
     request,
     envelope,
     open: () => {},
-    send: (json) => socket.send(envelope ? enveloped(json) : json),
+    send: (json, cursor) => socket.send(enveloped(json, cursor)),
+    control: (name, value) => socket.send(JSON.stringify({ [name]: value })),
     raw: (text) => socket.send(text),
     close: (code, reason) => socket.close(code, reason),
     cut: () => socket.terminate(),
@@ -77,22 +80,25 @@ function ofResponse(request: IncomingMessage, response: ServerResponse): Subscri
     const type = isLines ? 'application/x-ndjson' : 'text/event-stream; charset=utf-8'
     if (!response.headersSent) response.writeHead(200, { 'content-type': type }).flushHeaders()
   }
-  const raw = (text: string, event?: string) => {
+  const raw = (text: string) => {
     open()
-    if (isLines) response.write(`${text}\n\n`)
-    else response.write(`${event === undefined ? '' : `event: ${event}\n`}data: ${text}\n\n`)
+    response.write(isLines ? `${text}\n\n` : `data: ${text}\n\n`)
   }
+  const control = (name: string, value: object) => raw(JSON.stringify({ [name]: value }))
   const close = (code: number, reason: string) => {
-    const value = { code, reason }
-    if (envelope) raw(JSON.stringify({ close: value }))
-    else raw(JSON.stringify(value), 'groupcast.close')
+    control('close', { code, reason })
     response.end()
   }
-  const send = (json: string) => raw(envelope ? enveloped(json) : json)
-  return { request, envelope, open, send, raw, close, cut: () => response.destroy() }
+  const send = (json: string, cursor?: string) => raw(enveloped(json, cursor))
+  return { request, envelope, open, send, control, raw, close, cut: () => response.destroy() }
 }
 
-const enveloped = (json: string) => `{"group":"a","cursor":"e.1","message":${json}}`
+/** From where each subscriber wanted to go on. */
+function askedCursors(): (string | null)[] {
+  return subscribers.map(({ request }) => new URL(request.url ?? '', url).searchParams.get('cursor'))
+}
+
+const enveloped = (json: string, cursor = 'e.1') => `{"group":"a","cursor":"${cursor}","message":${json}}`
 
 // Numbers that JavaScript would round, or write otherwise, show that the text itself is printed.
 const FIRST = '{"type":"x","n":12345678901234567890,"f":1.0}'
@@ -109,6 +115,7 @@ describe.each(TRANSPORTS)('subscribe --transport %s', (transport) => {
     transport,
     ...more,
   ]
+  const urlOf = (query: string) => `/events?${query}${transport === 'sse' ? '&envelope=1' : ''}`
 
   test('prints messages as they come and ends after --count', async () => {
     behaviours = [
@@ -119,13 +126,13 @@ describe.each(TRANSPORTS)('subscribe --transport %s', (transport) => {
     const { code, stdout, stderr } = await groupcast(args('--count', '2'))
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${FIRST}\n${SECOND}\n` })
     expect(stderr).toMatch(/^groupcast: connected to http:\S+ \(\w+\)\n$/)
-    expect(subscribers[0]?.request.url).toBe('/events?group=a&group=b%2F%231')
+    expect(subscribers[0]?.request.url).toBe(urlOf('group=a&group=b%2F%231'))
+    expect(subscribers[0]?.envelope).toBe(true)
   })
 
   test('--envelope prints envelopes', async () => {
     behaviours = [
       (subscriber) => {
-        expect(subscriber.envelope).toBe(true)
         subscriber.raw('{"open":{"connection":"c","node":"n","groups":[],"heartbeatMs":0}}')
         subscriber.send(FIRST)
       },
@@ -138,9 +145,7 @@ describe.each(TRANSPORTS)('subscribe --transport %s', (transport) => {
     behaviours = [
       (subscriber) => {
         subscriber.raw('what?')
-        if (transport === 'websocket') subscriber.raw('{"type":"groupcast.reset","groups":["a"]}')
-        if (transport === 'sse') subscriber.raw('{"groups":["a"]}', 'groupcast.reset')
-        if (transport === 'ndjson') subscriber.raw('{"reset":{"groups":["a"]}}')
+        subscriber.control('reset', { groups: ['a'] })
         subscriber.send(FIRST)
       },
     ]
@@ -156,11 +161,11 @@ describe.each(TRANSPORTS)('subscribe --transport %s', (transport) => {
     let first: Subscriber | undefined
     behaviours = [
       (subscriber) => {
-        subscriber.send(FIRST)
+        subscriber.send(FIRST, 'e.4')
         first = subscriber
       },
       (subscriber) => {
-        subscriber.send(SECOND)
+        subscriber.send(SECOND, 'e.5~x')
         subscriber.close(4008, 'Too slow.')
       },
       (subscriber) => subscriber.send(FIRST),
@@ -170,10 +175,48 @@ describe.each(TRANSPORTS)('subscribe --transport %s', (transport) => {
     first?.cut()
     const { code, stdout, stderr } = await run.outcome
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${FIRST}\n${SECOND}\n${FIRST}\n` })
+    expect(askedCursors()).toEqual([null, 'e.4', 'e.5~x'])
     expect(stderr).toMatch(/ was lost\. Trying again in 0\.\d s\.\n|again in 1\.0 s\.\n/)
     expect(stderr).toMatch(
       /closed the connection \(4008 slow-consumer\): Too slow\. Trying again in [012]\.\d s\.\n/,
     )
+  })
+
+  test('goes on after the last cursor that it was told, and begins where --cursor says', async () => {
+    const gone = (subscriber: Subscriber) => subscriber.close(4008, '')
+    behaviours = [
+      (subscriber) => {
+        subscriber.control('open', { cursor: 'e.3', connection: 'c', node: 'n', groups: [], heartbeatMs: 0 })
+        gone(subscriber)
+      },
+      (subscriber) => {
+        subscriber.control('open', { connection: 'c', node: 'n', groups: [], heartbeatMs: 0 })
+        subscriber.send(FIRST, 'e.4')
+        subscriber.control('reset', { groups: ['a'], cursor: 'e.9' })
+        subscriber.raw('{}')
+        subscriber.raw('{"cursor":"e.10"}')
+        gone(subscriber)
+      },
+      (subscriber) => subscriber.send(SECOND),
+    ]
+    const { code, stdout, stderr } = await groupcast(args('--count', '2', '--cursor', 'e.1'))
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${FIRST}\n${SECOND}\n` })
+    expect(askedCursors()).toEqual(['e.1', 'e.3', 'e.10'])
+    expect(stderr).toMatch(/messages of a may have been missed/)
+  })
+
+  test('--history asks for the newest, and a message of the past moves no cursor', async () => {
+    behaviours = [
+      (subscriber) => {
+        subscriber.raw(`{"group":"b","past":"e.1","message":${FIRST}}`)
+        subscriber.close(4008, '')
+      },
+      (subscriber) => subscriber.send(SECOND),
+    ]
+    const { stdout } = await groupcast(args('--count', '2', '--history', '20'))
+    expect(stdout).toBe(`${FIRST}\n${SECOND}\n`)
+    const asked = subscribers.map(({ request }) => request.url)
+    expect(asked).toEqual(Array(2).fill(urlOf('group=a&group=b%2F%231&history=20')))
   })
 
   test('ends with 1 when the server says not to come back', async () => {
@@ -318,7 +361,7 @@ describe('subscribe --transport websocket to a server that refuses', () => {
         welcome(ofWebSocket(request, webSocket), null),
       )
     })
-    const { code, stderr } = await groupcast(['subscribe', 'a', '--url', url, '--envelope'])
+    const { code, stderr } = await groupcast(['subscribe', 'a', '--url', url])
     expect(code).toBe(1)
     expect(stderr).toBe(`groupcast: the request to ${url} failed: Server sent no subprotocol.\n`)
   })
@@ -326,27 +369,32 @@ describe('subscribe --transport websocket to a server that refuses', () => {
 
 describe('texts', () => {
   test.each<[string, unknown]>([
-    ['{"message":{"type":"x","n":1.0}}', { kind: 'message', json: '{"type":"x","n":1.0}' }],
-    ['{"cursor":"e.1","message":{"a":1}}', { kind: 'message', json: '{"a":1}' }],
-    ['{"message":{"a":1},"group":"a"}', { kind: 'message', json: '{"a":1}' }],
-    ['{ "group":"a","message":{"a" : 1} }', { kind: 'message', json: '{"a":1}' }],
-    ['{"group":"\\"","message":{"b":\r\n2}}', { kind: 'message', json: '{"b": 2}' }],
+    ['{"message":{"type":"x","n":1.0}}', { kind: 'message', json: '{"type":"x","n":1.0}', cursor: null }],
+    ['{"cursor":"e.1","message":{"a":1.0}}', { kind: 'message', json: '{"a":1.0}', cursor: 'e.1' }],
+    ['{"group":"b","past":"e.1","message":{"a":1.0}}', { kind: 'message', json: '{"a":1.0}', cursor: null }],
+    ['{"message":{"a":1},"group":"a","cursor":5}', { kind: 'message', json: '{"a":1}', cursor: null }],
+    ['{ "group":"a","message":{"a" : 1} }', { kind: 'message', json: '{"a":1}', cursor: null }],
+    ['{"group":"\\"","message":{"b":\r\n2}}', { kind: 'message', json: '{"b": 2}', cursor: null }],
     ['{"reply":1,"result":null}', null],
-    ['{"open":{}}', null],
+    ['{}', null],
+    ['{"cursor":"e.1"}', { kind: 'position', cursor: 'e.1' }],
+    ['{"reset":{"groups":["a"],"cursor":"e.1"}}', expect.objectContaining({ kind: 'notice', cursor: 'e.1' })],
+    ['{"open":{}}', { kind: 'position', cursor: null }],
+    ['{"open":{"cursor":"e.1"}}', { kind: 'position', cursor: 'e.1' }],
     ['{"close":{"code":"x"}}', null],
     ['{"close":null}', null],
     [
       '{"reset":5}',
-      { kind: 'notice', text: 'messages of all groups may have been missed: reload what depends on them.' },
+      {
+        kind: 'notice',
+        text: 'messages of all groups may have been missed: reload what depends on them.',
+        cursor: null,
+      },
     ],
-    ['[', { kind: 'notice', text: 'left out 1 characters that are not a JSON object.' }],
-    ['null', { kind: 'notice', text: 'left out 4 characters that are not a JSON object.' }],
+    ['[', { kind: 'notice', text: 'left out 1 characters that are not a JSON object.', cursor: null }],
+    ['null', { kind: 'notice', text: 'left out 4 characters that are not a JSON object.', cursor: null }],
   ])('envelope %s', (text, meaning) => {
     expect(readEnvelope(text, false)).toEqual(meaning)
-  })
-
-  test('plain', () => {
-    expect(readPlain(' {"type":\n"x"} ')).toEqual({ kind: 'message', json: '{"type": "x"}' })
   })
 })
 

@@ -70,6 +70,14 @@ describe('groupcast', () => {
       "option '--count <n>' argument '0' is invalid. Give a whole number from 1 up. See groupcast --help.",
     ],
     [
+      ['subscribe', 'a', '--history', '2', '--cursor', 'e.1'],
+      "option '--cursor <cursor>' cannot be used with option '--history <n>'. See groupcast --help.",
+    ],
+    [
+      ['subscribe', 'a', '--cursor', 'a b'],
+      "option '--cursor <cursor>' argument 'a b' is invalid. Give a cursor as publish prints it. See groupcast --help.",
+    ],
+    [
       ['subscribe', 'a', '--path', 'events'],
       "option '--path <path>' argument 'events' is invalid. Give a path such as /events. See groupcast --help.",
     ],

@@ -64,6 +64,31 @@ describe('the server and the browser of the README', () => {
     return { ...running, port }
   }
 
+  test('who comes gets the last 20, and who comes back what it missed', async () => {
+    const { port, hub } = await startServer()
+    const cursors: (string | null)[] = []
+    for (let n = 1; n <= 22; n++) {
+      const { cursor } = await hub.groupSend('chat.lobby', {
+        type: 'chat.message',
+        user: 'ann',
+        text: `${n}`,
+      })
+      cursors.push(cursor)
+    }
+    const heardAt = (query: string): string[] => {
+      const heard: string[] = []
+      const source = new EventSource(`http://127.0.0.1:${port}/chat/lobby${query}`)
+      onTestFinished(() => source.close())
+      source.onmessage = ({ data }) => heard.push((JSON.parse(data) as { text: string }).text)
+      return heard
+    }
+    const newcomer = heardAt('')
+    const comingBack = heardAt(`?cursor=${cursors[19]}`)
+    await until('both have what they get', () => newcomer.length >= 20 && comingBack.length >= 2)
+    expect(newcomer).toEqual(Array.from({ length: 20 }, (_, n) => String(n + 3)))
+    expect(comingBack).toEqual(['21', '22'])
+  })
+
   test('they talk to each other', async () => {
     const { port, ...running } = await startServer()
     const sockets: { close(): void }[] = []

@@ -252,7 +252,7 @@ describe('options that cannot be', () => {
     [{ onError: 5 }, 'createHub has onError: 5: it must be a function.'],
     [{ layer: {} }, 'createHub has layer: {}: it must be a channel layer, such as memoryLayer().'],
     [{ clock: {} }, 'it must be a Clock'],
-    [{ groups: {} }, 'it must be a list of { match, slow }'],
+    [{ groups: {} }, 'it must be a list of { match, slow, history }'],
     [{ limits: null }, 'it must be an object of limits'],
     [{ allowedHosts: 'localhost' }, 'allowedHosts is "localhost": it must be a list of host names, or null.'],
     [

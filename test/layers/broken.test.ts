@@ -8,6 +8,9 @@ import { type BrokenLayer, changed, soundLayers } from './broken/broken-layer.ts
 import { brokenChannels } from './broken/channels.ts'
 import { brokenEnds } from './broken/ends.ts'
 import { brokenGroups } from './broken/groups.ts'
+import { brokenHistory } from './broken/history.ts'
+import { brokenHistoryBounds, without } from './broken/history-bounds.ts'
+import { brokenReplays } from './broken/history-live.ts'
 import { brokenReceivers } from './broken/receivers.ts'
 
 const brokenLayers: readonly BrokenLayer[] = [
@@ -15,6 +18,9 @@ const brokenLayers: readonly BrokenLayer[] = [
   ...brokenChannels,
   ...brokenReceivers,
   ...brokenEnds,
+  ...brokenHistory,
+  ...brokenReplays,
+  ...brokenHistoryBounds,
 ]
 
 // Broken layers are found by waiting in vain, so not for long.
@@ -52,6 +58,26 @@ describe('the suite catches', { concurrent: true }, () => {
   }
 })
 
+describe('a layer that declares no history', () => {
+  const isHistory = ({ obligation }: ConformanceCase) => obligation >= 14
+
+  test('passes the whole suite when it fails cleanly', async () => {
+    expect(
+      await failures(
+        casesFor(
+          without(() => ({})),
+          10_000,
+        ),
+      ),
+    ).toEqual([])
+  })
+
+  test('fails every case about history when it answers all the same', async () => {
+    const cases = casesFor(without((inner) => ({ replay: (request) => inner.replay(request) })))
+    expect(await failures(cases)).toEqual(cases.filter(isHistory).map(numberOf))
+  })
+})
+
 test('every case can fail', () => {
   const proven = new Set(brokenLayers.flatMap(({ caughtBy }) => caughtBy))
   const numbers = casesFor(() => ({ layers: [] })).map(numberOf)
@@ -61,5 +87,7 @@ test('every case can fail', () => {
 
 test('every obligation has cases', () => {
   const obligations = casesFor(() => ({ layers: [] })).map(({ obligation }) => obligation)
-  expect([...new Set(obligations)].sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13])
+  expect([...new Set(obligations)].sort((a, b) => a - b)).toEqual(
+    Array.from({ length: 23 }, (_, index) => index + 1),
+  )
 })

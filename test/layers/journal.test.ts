@@ -354,7 +354,14 @@ describe('the directory', () => {
       await three.start({ nodeId: 'three', sink: noSink, historyOf })
       const again = await three.replay({ groups: new Map([['a', null]]), after: null })
       expect(again.publications).toHaveLength(expected)
-      await three.close()
+      const closing = three.close()
+      // Before that has let the journal go.
+      const four = memoryLayer({ broker })
+      await four.start({ nodeId: 'four', sink: noSink, historyOf })
+      expect((await four.replay({ groups: new Map([['a', null]]), after: null })).publications).toHaveLength(
+        expected,
+      )
+      await Promise.all([closing, four.close()])
     }
   })
 

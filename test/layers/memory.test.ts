@@ -9,6 +9,7 @@ import {
   memoryLayer,
 } from '../../src/layers/memory.ts'
 import { layerConformance, manualClock } from '../../src/testing/index.ts'
+import { wiredLayers } from './wired-layer.ts'
 
 for (const nodes of [1, 2, 3]) {
   describe(`the contract, with nodes: ${nodes}`, () => {
@@ -33,9 +34,21 @@ describe('the contract, in real time', { concurrent: true }, () => {
       return { layers: Array.from({ length: count }, () => memoryLayer({ broker })) }
     },
   })
-  for (const { title, run } of cases.filter(({ obligation }) => obligation === 8)) test(title, run)
+  for (const { title, run } of cases.filter(({ obligation }) => [8, 16, 21].includes(obligation)))
+    test(title, run)
 })
 
+// History does not lean on a layer that does everything in the caller's turn.
+describe('the contract about history, at the end of a wire', { concurrent: true }, () => {
+  const cases = layerConformance({
+    clock: 'manual',
+    create: (count, setup) => ({ layers: wiredLayers(count, setup) }),
+  })
+  for (const { title, run } of cases.filter(({ obligation }) => obligation >= 14)) test(title, run)
+})
+
+const historyOf = (group: string) => (group.startsWith('kept.') ? HISTORY : null)
+const HISTORY = { count: 100, ageMs: 60_000, bytes: 1e6 }
 const json = (n: number) => JSON.stringify({ type: 'test', n })
 
 interface StartedNode {
@@ -58,7 +71,7 @@ async function startNode(
     ...sink,
   }
   const layer = memoryLayer({ broker })
-  await layer.start({ nodeId, sink: whole })
+  await layer.start({ nodeId, sink: whole, historyOf })
   return { layer, sink: whole, log }
 }
 
@@ -172,10 +185,82 @@ describe('channels', () => {
   })
 })
 
+describe('the position', () => {
+  test('is before what a node has yet to get, while sinks are called, and after what it has got', async () => {
+    // It was the newest number of the broker: a node that began there missed what other sinks had sent and it had not got yet.
+    const broker = memoryBroker()
+    const seen: string[] = []
+    const look = (where: string) => {
+      for (const [name, { layer }] of Object.entries(nodes))
+        seen.push(`${where} ${name} ${layer.position?.split('.')[1]}`)
+    }
+    const first = await startNode(broker, 'node0', {
+      deliver(group) {
+        if (group === 'kept.a') {
+          void first.layer.groupSend('other', json(2))
+          void first.layer.groupSend('kept.b', json(3))
+        }
+        look(`${group} at first`)
+      },
+    })
+    const second = await startNode(broker, 'node1', { deliver: (group) => look(`${group} at second`) })
+    const nodes = { first, second }
+    for (const { layer } of [first, second]) {
+      for (const group of ['kept.a', 'kept.b', 'other']) await layer.groupAdd(group)
+    }
+    await first.layer.groupSend('kept.b', json(0))
+    expect(seen.splice(0)).toEqual([
+      'kept.b at first first 1',
+      'kept.b at first second 0',
+      'kept.b at second first 1',
+      'kept.b at second second 1',
+    ])
+    await first.layer.groupSend('kept.a', json(1))
+    expect(seen).toEqual([
+      ...[
+        'kept.a at first first 2',
+        'kept.a at first second 1',
+        'kept.a at second first 2',
+        'kept.a at second second 2',
+      ],
+      ...[
+        'other at first first 2',
+        'other at first second 2',
+        'other at second first 2',
+        'other at second second 2',
+      ],
+      ...[
+        'kept.b at first first 3',
+        'kept.b at first second 2',
+        'kept.b at second first 3',
+        'kept.b at second second 3',
+      ],
+    ])
+  })
+
+  test('of a layer that closed is that of a new epoch, and nothing of its history is left', async () => {
+    const clock = manualClock()
+    const layer = memoryLayer({ clock })
+    const sink: LayerSink = { deliver() {}, receive: () => true, status() {} }
+    await layer.start({ nodeId: 'node0', sink, historyOf })
+    await layer.groupSend('kept.a', json(1))
+    expect(clock.pending).toBe(1)
+    await layer.close()
+    expect(clock.pending).toBe(0)
+    await expect(layer.replay({ after: null, groups: new Map() })).rejects.toMatchObject({
+      code: 'hub-closed',
+    })
+  })
+})
+
 describe('capacities by channel', () => {
   const holds = async (options: MemoryLayerOptions, channel: string) => {
     const layer = memoryLayer(options)
-    await layer.start({ nodeId: 'node0', sink: { deliver() {}, receive: () => true, status() {} } })
+    await layer.start({
+      nodeId: 'node0',
+      sink: { deliver() {}, receive: () => true, status() {} },
+      historyOf,
+    })
     for (let count = 0; ; count++) {
       try {
         await layer.send(channel, json(count))
@@ -228,6 +313,9 @@ describe('options', () => {
     [{ expiryMs: Number.NaN }, 'expiryMs is NaN'],
     [{ expiryMs: false }, 'expiryMs is false'],
     [{ clock: 5 }, 'clock is 5: it must be a Clock.'],
+    [{ clock: { now: () => 0 } }, 'clock is {}: it must be a Clock.'],
+    [{ maxHistoryBytes: 0 }, 'maxHistoryBytes is 0: it must be a whole number from 1.'],
+    [{ maxHistoryBytes: Infinity }, 'maxHistoryBytes is Infinity'],
     [{ channelCapacity: 5 }, 'channelCapacity is 5: it must be pairs of a pattern and a capacity.'],
     [{ channelCapacity: null }, 'channelCapacity is null'],
     [{ channelCapacity: ['a'] }, 'channelCapacity is "a": it must be a pair of a pattern and a capacity.'],
@@ -235,7 +323,7 @@ describe('options', () => {
     [{ channelCapacity: { a: 0 } }, 'channelCapacity["a"] is 0: it must be a whole number from 1.'],
     [
       { capactiy: 5 },
-      'There is no option "capactiy". The options are capacity, channelCapacity, expiryMs, clock.',
+      'There is no option "capactiy". The options are capacity, channelCapacity, expiryMs, maxHistoryBytes, journal, clock.',
     ],
     [{ broker: {} }, 'broker is {}: it must be what memoryBroker() returns.'],
     [
@@ -262,17 +350,17 @@ describe('options', () => {
 describe('a layer', () => {
   const sink: LayerSink = { deliver() {}, receive: () => true, status() {} }
 
-  test('says that it is ready when it starts, and has no history', async () => {
+  test('says that it is ready when it starts, and can replay', async () => {
     const status = vi.fn()
     const { layer } = await startNode(memoryBroker(), 'node0', { status })
     expect(status.mock.calls).toEqual([[{ state: 'ready' }]])
-    expect(layer).toMatchObject({ name: 'memory', capabilities: { replay: false } })
+    expect(layer).toMatchObject({ name: 'memory', capabilities: { replay: true } })
   })
 
   test('has its own broker unless one is given', async () => {
     const [one, other] = [memoryLayer(), memoryLayer()]
-    await one.start({ nodeId: 'node0', sink })
-    await other.start({ nodeId: 'node0', sink })
+    await one.start({ nodeId: 'node0', sink, historyOf })
+    await other.start({ nodeId: 'node0', sink, historyOf })
     await one.send('jobs', json(1))
     await other.send('jobs', json(2))
     await expect(other.receive('jobs')).resolves.toBe(json(2))
@@ -281,10 +369,14 @@ describe('a layer', () => {
   test('starts once, under an id of its own', async () => {
     const broker = memoryBroker()
     const { layer } = await startNode(broker, 'node0')
-    await expect(layer.start({ nodeId: 'node1', sink })).rejects.toThrow(MisuseError)
-    await expect(memoryLayer({ broker }).start({ nodeId: 'node0', sink })).rejects.toThrow(/"node0" is taken/)
+    await expect(layer.start({ nodeId: 'node1', sink, historyOf })).rejects.toThrow(MisuseError)
+    await expect(memoryLayer({ broker }).start({ nodeId: 'node0', sink, historyOf })).rejects.toThrow(
+      /"node0" is taken/,
+    )
     await layer.close()
-    await expect(layer.start({ nodeId: 'node0', sink })).rejects.toMatchObject({ code: 'hub-closed' })
+    await expect(layer.start({ nodeId: 'node0', sink, historyOf })).rejects.toMatchObject({
+      code: 'hub-closed',
+    })
     await expect(startNode(broker, 'node0')).resolves.toBeDefined()
   })
 

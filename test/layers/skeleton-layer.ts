@@ -26,6 +26,7 @@ export function skeletonLayer(options: SkeletonLayerOptions): ChannelLayer {
 class SkeletonLayer implements ChannelLayer {
   readonly name = 'skeleton'
   readonly capabilities = { replay: false }
+  readonly position = null
   readonly #options: Required<SkeletonLayerOptions>
   readonly #client: BrokerClient
   readonly #groups = new Set<string>()
@@ -70,6 +71,12 @@ class SkeletonLayer implements ChannelLayer {
     // the broker, too.
     await this.#client.publish(this.#subject('group', group), json)
     return null
+  }
+
+  async replay(): Promise<never> {
+    this.#assertOpen()
+    // Obligation 23: better than an answer that looks as if nothing had happened.
+    throw new GroupcastError('history-not-available')
   }
 
   channelOf(nodeId: string, localId: string): string {

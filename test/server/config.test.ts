@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createHub } from '../../src/create-hub.ts'
 import { groupsConsumer } from '../../src/groups-consumer.ts'
+import { resolveHistory } from '../../src/history.ts'
 import { DEFAULT_LIMITS, resolveLimits } from '../../src/options.ts'
 import { assertOrigins } from '../../src/origin.ts'
 import { configurationMarkdown } from '../../src/server/config/document.ts'
@@ -158,7 +159,7 @@ describe('variables and flags', () => {
       allowedOrigins: ['https://a.example', 'http://b.example:8080'],
       playground: false,
       insecure: true,
-      groups: [{ match: 'chat.*', join: 'anyone', send: 'anyone', slow: 'close' }],
+      groups: [{ match: 'chat.*', join: 'anyone', send: 'anyone', slow: 'close', history: false }],
       maxBodyBytes: 4096,
       logLevel: 'debug',
     })
@@ -298,9 +299,39 @@ describe('problems', () => {
       'allowedHosts[0] (variable GROUPCAST_ALLOWED_HOSTS) is "localhost:8000": write "localhost".',
     ],
     [
-      'history',
-      { file: { groups: [{ match: 'a', history: { count: 1 } }] } },
-      `groups[0].history (${FILE}): history is not part of this version; leave it out.`,
+      'a history that is none',
+      { file: { groups: [{ match: 'a', history: true }] } },
+      `groups[0].history (${FILE}) is true: it must be an object such as {"count":100,"ageSeconds":300,"bytes":1048576}, or false.`,
+    ],
+    [
+      'a history that is a list',
+      { file: { groups: [{ match: 'a', history: [] }] } },
+      `groups[0].history (${FILE}) is []: it must be an object such as {"count":100,"ageSeconds":300,"bytes":1048576}, or false.`,
+    ],
+    [
+      'a history of nothing',
+      { file: { groups: [{ match: 'a', history: { count: 0 } }] } },
+      `groups[0].history.count (${FILE}) is 0: it must be a whole number from 1 to 2147483647.`,
+    ],
+    [
+      'an age that is no number',
+      { file: { groups: [{ match: 'a' }, { match: 'b', history: { ageSeconds: '5m' } }] } },
+      `groups[1].history.ageSeconds (${FILE}) is "5m": it must be a number of seconds above 0, at most a year.`,
+    ],
+    [
+      'a misspelt key of a history',
+      { file: { groups: [{ match: 'a', history: { cuont: 1 } }] } },
+      `groups[0].history.cuont (${FILE}) is not a configuration key. Did you mean "count"?`,
+    ],
+    [
+      'a key of a history like none',
+      { file: { groups: [{ match: 'a', history: { zzzzzz: 1 } }] } },
+      `groups[0].history.zzzzzz (${FILE}) is not a configuration key. The keys of history are count, ageSeconds, bytes.`,
+    ],
+    [
+      'a key of a rule like none',
+      { file: { groups: [{ match: 'a', zzzzzz: 1 }] } },
+      `groups[0].zzzzzz (${FILE}) is not a configuration key. The keys of a rule are match, join, send, slow, history.`,
     ],
     [
       'a rule without its pattern',
@@ -459,6 +490,39 @@ describe('what the schema takes, the hub takes too', () => {
       }),
       { numRuns: 1000 },
     )
+  })
+
+  test.each(['count', 'ageSeconds', 'bytes'])('history.%s', (name) => {
+    const year = 366 * 24 * 60 * 60
+    const values = [
+      1,
+      0.5,
+      2 ** 31 - 1,
+      year,
+      year + 1,
+      0,
+      -1,
+      1.5,
+      2 ** 31,
+      1e300,
+      false,
+      '1',
+      null,
+      Number.NaN,
+    ]
+    for (const value of values) {
+      const isTaken = load({ file: { groups: [{ match: 'a', history: { [name]: value } }] } }).ok
+      const takes = () => resolveHistory('history', { [name]: value })
+      if (isTaken) expect(takes, String(value)).not.toThrow()
+      else if (value !== 2 ** 31) expect(takes, String(value)).toThrow()
+    }
+  })
+
+  test('history, with its defaults', () => {
+    for (const history of [{}, { count: 7 }, { ageSeconds: 0.5, bytes: 1 }, false] as const) {
+      const [rule] = configOf({ file: { groups: [{ match: 'a', history }] } }).groups
+      expect(resolveHistory('history', rule?.history ?? false)).toEqual(resolveHistory('history', history))
+    }
   })
 
   test('patterns of groups', () => {

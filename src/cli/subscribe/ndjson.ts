@@ -2,19 +2,17 @@
 import { networkFault } from '../http.ts'
 import { openStream } from './stream.ts'
 import { readEnvelope } from './texts.ts'
-import { type Ending, LOST, type Received, type Target } from './transport.ts'
+import { addressOf, type Ending, LOST, type Received, type Target } from './transport.ts'
 
 /** See `Connect`. */
-export async function* connectNdjson(
-  { url, envelope }: Target,
-  signal: AbortSignal,
-): AsyncGenerator<Received, Ending> {
+export async function* connectNdjson(target: Target, signal: AbortSignal): AsyncGenerator<Received, Ending> {
+  const url = addressOf(target)
   const opened = await openStream(url, 'application/x-ndjson', signal)
   if ('ending' in opened) return opened.ending
   yield { kind: 'open' }
   try {
     for await (const line of linesOf(opened.body)) {
-      const meaning = readEnvelope(line, envelope)
+      const meaning = readEnvelope(line, target.envelope)
       if (meaning?.kind === 'close') return meaning.ending
       if (meaning !== null) yield meaning
     }

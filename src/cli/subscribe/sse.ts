@@ -2,13 +2,15 @@
 import { EventSource } from 'eventsource'
 import { Inbox } from './inbox.ts'
 import { openStream } from './stream.ts'
-import { type Meaning, readClose, readEnvelope, readPlain, reset } from './texts.ts'
-import { type Ending, LOST, type Received, type Target } from './transport.ts'
+import { readEnvelope } from './texts.ts'
+import { addressOf, type Ending, LOST, type Received, type Target } from './transport.ts'
 
 /** See `Connect`. */
 export async function* connectSse(target: Target, signal: AbortSignal): AsyncGenerator<Received, Ending> {
   const inbox = new Inbox<Received, Ending>()
-  const source = open(target.url, signal, inbox)
+  const address = addressOf(target)
+  address.searchParams.set('envelope', '1')
+  const source = open(address, signal, inbox)
   listen(source, target.envelope, inbox)
   const stop = () => inbox.end(LOST)
   signal.addEventListener('abort', stop, { once: true })
@@ -33,23 +35,11 @@ function open(url: URL, signal: AbortSignal, inbox: Inbox<Received, Ending>): Ev
 }
 
 function listen(source: EventSource, envelope: boolean, inbox: Inbox<Received, Ending>): void {
-  const take = (meaning: Meaning) => {
+  source.addEventListener('open', () => inbox.push({ kind: 'open' }))
+  source.addEventListener('message', ({ data }) => {
+    const meaning = readEnvelope(data, envelope)
     if (meaning?.kind === 'close') inbox.end(meaning.ending)
     else if (meaning !== null) inbox.push(meaning)
-  }
-  source.addEventListener('open', () => inbox.push({ kind: 'open' }))
-  source.addEventListener('message', ({ data }) =>
-    take(envelope ? readEnvelope(data, true) : readPlain(data)),
-  )
-  source.addEventListener('groupcast.reset', ({ data }) => take(reset(parse(data))))
-  source.addEventListener('groupcast.close', ({ data }) => take(readClose(parse(data))))
+  })
   source.addEventListener('error', () => inbox.end(LOST))
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
 }

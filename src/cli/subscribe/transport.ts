@@ -1,21 +1,32 @@
 /** What the three ways to subscribe have in common. */
 import { errorCodeForClose, isComeBackCode } from '../../errors.ts'
 
-/** What to subscribe to. */
+/** What to subscribe to. All transports bring envelopes, since only they have all cursors. */
 export interface Target {
   /** The event streams with the groups in the query, as an http or https URL. */
   readonly url: URL
-  /** Whether messages are wanted in their envelopes. */
+  /** Whether messages are told in their envelopes. */
   readonly envelope: boolean
+  /** Where to go on from; `null`: with what comes next, or with what the URL asks for. */
+  readonly cursor: string | null
 }
 
-/** What a connection tells while it lives. */
+/** The address to connect to. The cursor stands in the query, where every transport has room for it. */
+export function addressOf({ url, cursor }: Target): URL {
+  const address = new URL(url)
+  if (cursor !== null) address.searchParams.set('cursor', cursor)
+  return address
+}
+
+/** What a connection tells while it lives. Where there is a cursor, it is where to go on from after all that was told so far. */
 export type Received =
   | { readonly kind: 'open' }
   /** One message, or its envelope, as JSON on one line. */
-  | { readonly kind: 'message'; readonly json: string }
+  | { readonly kind: 'message'; readonly json: string; readonly cursor: string | null }
   /** Something for the user's eyes. */
-  | { readonly kind: 'notice'; readonly text: string }
+  | { readonly kind: 'notice'; readonly text: string; readonly cursor: string | null }
+  /** Nothing but a cursor. */
+  | { readonly kind: 'position'; readonly cursor: string | null }
 
 /** Why a connection ended or did not begin. */
 export interface Ending {

@@ -6,8 +6,8 @@ import { WebSocket } from 'ws'
 import { ENVELOPE_PROTOCOL } from '../../wire/websocket.ts'
 import { ANSWER_TIMEOUT_MS, networkFault, refusalOf } from '../http.ts'
 import { Inbox } from './inbox.ts'
-import { readEnvelope, readPlain } from './texts.ts'
-import { closedWith, type Ending, LOST, type Received, type Target } from './transport.ts'
+import { readEnvelope } from './texts.ts'
+import { addressOf, closedWith, type Ending, LOST, type Received, type Target } from './transport.ts'
 
 /** How long the server may take to answer a close. */
 const CLOSE_WAIT_MS = 500
@@ -31,18 +31,20 @@ export async function* connectWebSocket(
   }
 }
 
-function open({ url, envelope }: Target): WebSocket {
-  const address = new URL(url)
-  address.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
-  const protocols = envelope ? [ENVELOPE_PROTOCOL] : []
-  return new WebSocket(address, protocols, { handshakeTimeout: ANSWER_TIMEOUT_MS, perMessageDeflate: false })
+function open(target: Target): WebSocket {
+  const address = addressOf(target)
+  address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:'
+  return new WebSocket(address, [ENVELOPE_PROTOCOL], {
+    handshakeTimeout: ANSWER_TIMEOUT_MS,
+    perMessageDeflate: false,
+  })
 }
 
 function listen(socket: WebSocket, { url, envelope }: Target, inbox: Inbox<Received, Ending>): void {
   socket.on('open', () => inbox.push({ kind: 'open' }))
   socket.on('message', (data, isBinary) => {
-    if (isBinary) return inbox.push({ kind: 'notice', text: 'left out a binary frame.' })
-    const meaning = envelope ? readEnvelope(String(data), true) : readPlain(String(data))
+    if (isBinary) return inbox.push({ kind: 'notice', text: 'left out a binary frame.', cursor: null })
+    const meaning = readEnvelope(String(data), envelope)
     if (meaning?.kind === 'close') inbox.end(meaning.ending)
     else if (meaning !== null) inbox.push(meaning)
   })

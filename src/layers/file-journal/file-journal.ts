@@ -252,8 +252,7 @@ export class FileJournal implements Journal {
     this.#closeFile(current.file)
     const copying = this.#copy(number, base)
     this.#copying = copying
-    // To its first pause: the groups are listed before anything is written into the new log.
-    copying.next()
+    // It comes to its first pause at once: the groups are listed before anything is written into the new log.
     this.#drive(copying).catch((error) => {
       // Unless somebody else has finished it, who had the error.
       if (this.#copying !== copying) return

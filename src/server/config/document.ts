@@ -46,7 +46,7 @@ set, the value, what is allowed. Keys and \`GROUPCAST_*\` variables that do not 
 {
   "port": 8000,
   "groups": [
-    { "match": "chat.*", "send": "anyone" },
+    { "match": "chat.*", "send": "anyone", "history": { "count": 200 } },
     { "match": "internal.*", "join": "nobody" }
   ],
   "allowedOrigins": ["https://app.example"],
@@ -77,7 +77,7 @@ function row({ key, variable, flag, fallback, description }: Setting): string[] 
 }
 
 function ruleRow({ key, fallback, description }: Setting): string[] {
-  return [code(key.slice(key.lastIndexOf('.') + 1)), defaultText(fallback), description]
+  return [code(key.slice(key.indexOf('.') + 1)), defaultText(fallback), description]
 }
 
 function defaultText(fallback: unknown): string {

@@ -2,9 +2,9 @@
 import type { z } from 'zod'
 import { quote } from '../../names.ts'
 import { nearest } from './nearest.ts'
-import { configSchema, LATER_KEYS } from './schema.ts'
+import { configSchema } from './schema.ts'
 import { settingInfo } from './setting.ts'
-import { GROUP_RULE_SETTINGS, SETTINGS, unwrap } from './settings.ts'
+import { GROUP_RULE_SETTINGS, objectIn, SETTINGS, unwrap } from './settings.ts'
 
 /** One thing that is wrong. */
 export interface ConfigProblem {
@@ -30,7 +30,7 @@ export function problemsOf(
   sourceOf: (key: string) => string,
 ): ConfigProblem[] {
   const problems = new Map<string, ConfigProblem>()
-  for (const issue of issues) {
+  for (const issue of issues.flatMap(ofUnion)) {
     const found =
       issue.code === 'unrecognized_keys'
         ? issue.keys.map((key) => unknownKey([...issue.path, key], sourceOf))
@@ -39,6 +39,15 @@ export function problemsOf(
     for (const problem of found) if (!problems.has(problem.text)) problems.set(problem.text, problem)
   }
   return [...problems.values()]
+}
+
+/** Where a value may be an object or something else, and is an object: what is wrong inside it, rather than that it is neither. */
+function ofUnion(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  if (issue.code !== 'invalid_union') return [issue]
+  const inside = issue.errors.find((issues) =>
+    issues.some(({ code, path }) => code === 'unrecognized_keys' || path.length > 0),
+  )
+  return inside?.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] })) ?? [issue]
 }
 
 /** `groups[0].join` for `['groups', 0, 'join']`; a name that is none of ours is quoted. */
@@ -58,17 +67,19 @@ function sourceOfPath(path: Path, sourceOf: (key: string) => string): string {
 function unknownKey(path: Path, sourceOf: (key: string) => string): ConfigProblem {
   const key = keyText(path)
   const source = sourceOfPath(path, sourceOf)
-  const later = LATER_KEYS.get(key.replace(/\[\d+\]/g, '[]'))
-  if (later !== undefined) return { key, source, text: `${key} (${source}): ${later}` }
   return { key, source, text: `${key} (${source}) is not a configuration key.${suggestKey(path)}` }
 }
 
 function suggestKey(path: Path): string {
   const word = String(path.at(-1))
   if (path[0] === 'groups' && path.length > 1) {
-    const names = GROUP_RULE_SETTINGS.map(({ key }) => lastPart(key))
+    const parent = [...path.slice(2, -1)].join('.')
+    const names = GROUP_RULE_SETTINGS.filter(({ key }) => parentOf(key) === parent).map(({ key }) =>
+      lastPart(key),
+    )
     const name = nearest(word, names)
-    return name === null ? ` The keys of a rule are ${names.join(', ')}.` : ` Did you mean "${name}"?`
+    const of = parent === '' ? 'a rule' : parent
+    return name === null ? ` The keys of ${of} are ${names.join(', ')}.` : ` Did you mean "${name}"?`
   }
   // A limit at the top level, or the other way round, is told where it belongs.
   const name = nearest(
@@ -79,6 +90,11 @@ function suggestKey(path: Path): string {
   if (setting !== undefined) return ` Did you mean "${setting.key}"?`
   const schema = path[0] === 'limits' ? unwrap(configSchema.shape.limits) : configSchema
   return ` The keys are ${Object.keys((schema as z.ZodObject).shape).join(', ')}.`
+}
+
+/** `history` for `groups[].history.count`; empty for what stands in the rule itself. */
+function parentOf(ruleKey: string): string {
+  return ruleKey.split('.').slice(1, -1).join('.')
 }
 
 function lastPart(key: string): string {
@@ -106,9 +122,7 @@ function infoAt(path: Path): { allowed: string; isSecret: boolean } {
   for (const part of path) {
     const inner = unwrap(schema)
     const next =
-      inner.def.type === 'array'
-        ? (inner as z.ZodArray).element
-        : (inner as z.ZodObject).shape?.[String(part)]
+      inner.def.type === 'array' ? (inner as z.ZodArray).element : objectIn(inner)?.shape[String(part)]
     if (next === undefined) break
     schema = next as z.ZodType
     isSecret ||= settingInfo.get(schema)?.isSecret ?? false

@@ -3,6 +3,7 @@
  * texts, and `docs/configuration.md`.
  */
 import { z } from 'zod'
+import { HISTORY_DEFAULTS, MAX_AGE_SECONDS } from '../../history.ts'
 import { DEFAULT_LIMITS, type Limits } from '../../options.ts'
 import { SLOW_POLICIES } from '../../slow.ts'
 import { settingInfo } from './setting.ts'
@@ -33,6 +34,27 @@ const who = (fallback: (typeof WHO)[number], text: string) =>
     .describe(text)
     .register(settingInfo, { allowed: oneOf(WHO) })
 
+const { count, ageSeconds, bytes } = HISTORY_DEFAULTS
+
+/** `history` of a rule, where it is not `false`. */
+const historySchema = z.strictObject({
+  count: whole(1)
+    .default(count)
+    .describe('Most messages that are kept of each group.')
+    .register(settingInfo, { allowed: wholeText(1) }),
+  ageSeconds: z
+    .number()
+    .gt(0)
+    .max(MAX_AGE_SECONDS)
+    .default(ageSeconds)
+    .describe('Seconds that a message is kept.')
+    .register(settingInfo, { allowed: 'a number of seconds above 0, at most a year' }),
+  bytes: whole(1)
+    .default(bytes)
+    .describe('Most bytes of JSON that are kept of each group.')
+    .register(settingInfo, { allowed: wholeText(1) }),
+})
+
 /** One rule of `groups`. */
 export const groupRuleSchema = z.strictObject({
   match: groupPattern
@@ -49,6 +71,15 @@ export const groupRuleSchema = z.strictObject({
       'What happens to a client that reads too slowly: `close` ends its connection, to come back; `drop` drops the oldest messages and says how many; `latest` keeps the newest message of each `key`.',
     )
     .register(settingInfo, { allowed: oneOf(SLOW_POLICIES) }),
+  history: z
+    .union([historySchema, z.literal(false)])
+    .default(false)
+    .describe(
+      'What these groups keep, so that clients that come back miss nothing: an object of the keys below, of which each may be left out (`{}`), or `false`.',
+    )
+    .register(settingInfo, {
+      allowed: `an object such as ${JSON.stringify(HISTORY_DEFAULTS)}, or false`,
+    }),
 })
 
 /** A limit that cannot be switched off. */
@@ -205,8 +236,3 @@ type Deeply<T> = T extends readonly (infer Element)[]
   : T extends object
     ? { readonly [Key in keyof T]: Deeply<T[Key]> }
     : T
-
-/** Keys of the design that this version does not have yet, and what to say of them, by the key without indexes. */
-export const LATER_KEYS: ReadonlyMap<string, string> = new Map([
-  ['groups[].history', 'history is not part of this version; leave it out.'],
-])

@@ -40,7 +40,11 @@ function collect(schema: z.ZodObject, prefix: string): Setting[] {
     const key = prefix + name
     const schema = value as z.ZodType
     const inner = unwrap(schema)
-    return inner.def.type === 'object' ? collect(inner as z.ZodObject, `${key}.`) : [setting(key, schema)]
+    const object = objectIn(inner)
+    if (object === null) return [setting(key, schema)]
+    // Where it may be something else too, it is a setting by itself.
+    const itself = inner.def.type === 'object' ? [] : [setting(key, schema)]
+    return [...itself, ...collect(object, `${key}.`)]
   })
 }
 
@@ -67,10 +71,18 @@ export function unwrap(schema: z.ZodType): z.ZodType {
     : schema
 }
 
+/** The object that a value may be, or `null`. */
+export function objectIn(schema: z.ZodType): z.ZodObject | null {
+  if (schema.def.type === 'object') return schema as z.ZodObject
+  if (schema.def.type !== 'union') return null
+  const options = (schema as z.ZodUnion).options as readonly z.ZodType[]
+  return (options.find((option) => option.def.type === 'object') as z.ZodObject | undefined) ?? null
+}
+
 function kindOf(schema: z.ZodType): SettingKind {
   switch (schema.def.type) {
     case 'number':
-    // The one union is a number or `false`.
+    // The unions that a variable can set are a number or `false`.
     case 'union':
       return 'number'
     case 'boolean':

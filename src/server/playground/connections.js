@@ -171,5 +171,5 @@ function receiveEnvelope(text, handlers) {
   handlers.onControl(text)
   if ('open' in envelope) handlers.onOpen(envelope.open)
   if ('close' in envelope) handlers.onClose?.(envelope.close)
-  return (envelope.open ?? envelope.reset)?.cursor
+  return envelope.cursor ?? (envelope.open ?? envelope.reset)?.cursor
 }

@@ -1,6 +1,7 @@
 /** Obligation 9: a `receive` that is aborted takes no message with it. */
 import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
+import { randomNumbers } from '../random.ts'
 import { type CaseSpec, range, rejection, type Trial } from '../trial.ts'
 
 export const abortCases: readonly CaseSpec[] = [
@@ -116,15 +117,4 @@ async function receiveWithAbort(trial: Trial, n: number, random: () => number): 
 
 function rejected(trial: Trial, reading: Promise<unknown>): Promise<unknown> {
   return trial.patience.within(rejection(reading), 'the aborted receive to reject')
-}
-
-/** Numbers from 0 to 1 that a seed determines (mulberry32). */
-function randomNumbers(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }

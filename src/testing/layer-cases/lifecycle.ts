@@ -81,7 +81,7 @@ export const lifecycleCases: readonly CaseSpec[] = [
   },
   {
     title: '12.7 after close everything else rejects',
-    async run({ first: { layer }, first, patience }) {
+    async run({ first: { layer }, first, keepsHistory, patience }) {
       await first.close()
       const calls = {
         groupAdd: () => layer.groupAdd('g'),
@@ -90,6 +90,7 @@ export const lifecycleCases: readonly CaseSpec[] = [
         send: () => layer.send('jobs', messageOf(1)),
         receive: () => layer.receive('jobs'),
         flush: () => layer.flush(),
+        ...(keepsHistory ? { replay: () => first.replay(null, 'kept.a') } : {}),
       }
       for (const [name, call] of Object.entries(calls)) {
         const reason = await patience.within(rejection(call()), `${name} to reject`)

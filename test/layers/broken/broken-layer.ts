@@ -23,20 +23,25 @@ export function soundLayers(count: number, setup: ConformanceSetup): ChannelLaye
 
 /** A layer that does what another does, but for the changes. */
 export function changed(inner: ChannelLayer, changes: Partial<ChannelLayer>): ChannelLayer {
-  return {
+  const layer: ChannelLayer = {
     name: inner.name,
     capabilities: inner.capabilities,
     start: (start) => inner.start(start),
     groupAdd: (group) => inner.groupAdd(group),
     groupDiscard: (group) => inner.groupDiscard(group),
     groupSend: (group, json) => inner.groupSend(group, json),
+    replay: (request) => inner.replay(request),
     channelOf: (nodeId, localId) => inner.channelOf(nodeId, localId),
     send: (channel, json) => inner.send(channel, json),
     receive: (channel, signal) => inner.receive(channel, signal),
     flush: () => inner.flush(),
     close: () => inner.close(),
-    ...changes,
+    // What it is at the time: spread, it would be what it was when the layer was made.
+    get position() {
+      return inner.position
+    },
   }
+  return Object.defineProperties(layer, Object.getOwnPropertyDescriptors(changes))
 }
 
 /** All nodes changed; `begin` is called once a case, for state that they share. */
@@ -65,13 +70,13 @@ export function withSink(
   change: (sink: LayerSink) => Partial<LayerSink>,
 ): Pick<ChannelLayer, 'start'> {
   return {
-    start({ nodeId, sink }) {
+    start({ sink, ...start }) {
       const same: LayerSink = {
         deliver: (group, publication) => sink.deliver(group, publication),
         receive: (channel, json) => sink.receive(channel, json),
         status: (status) => sink.status(status),
       }
-      return inner.start({ nodeId, sink: { ...same, ...change(sink) } })
+      return inner.start({ ...start, sink: { ...same, ...change(sink) } })
     },
   }
 }
