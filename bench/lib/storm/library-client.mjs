@@ -28,6 +28,8 @@ const SWITCH_MS = /** @type {const} */ ([0, 300])
 
 /** @type {readonly ['websocket', 'sse']} */
 const BOTH = ['websocket', 'sse']
+/** What a changing one takes: a client that is an EventSource can only speak SSE, and half of all are to be WebSockets. */
+const CHOICE = /** @type {const} */ (['websocket', 'websocket', 'sse'])
 
 /** Has both transports and falls back from one to the other, as the library does by itself. */
 export class FallingBackClient {
@@ -64,7 +66,7 @@ export class ChangingClient {
   /** @param {string | undefined} cursor */
   #open(cursor) {
     const { random } = this.#parts
-    const client = open(this.#parts, { transports: [pick(random, BOTH)], ...(cursor && { cursor }) })
+    const client = open(this.#parts, { transports: [pick(random, CHOICE)], ...(cursor && { cursor }) })
     client.onState((state) => {
       if (state === 'waiting' && random() < 0.5) this.#change()
       if (state !== 'open' || random() < 0.8) return

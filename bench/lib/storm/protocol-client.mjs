@@ -91,7 +91,7 @@ export class EventSourceClient {
 }
 
 /** @type {readonly ((url: URL, reading: Reading) => () => void)[]} */
-const TRANSPORTS = [overWebSocket, overEventStream, overLines]
+const TRANSPORTS = [overWebSocket, overWebSocket, overEventStream, overLines]
 
 /** @param {URL} url @param {Reading} reading */
 function overWebSocket(url, { text, ended }) {
