@@ -24,3 +24,28 @@ export function loadServer() {
 export function loadConfiguration() {
   return load('server/config/load.js')
 }
+
+/** @returns {Promise<typeof import('../../src/index.ts')>} */
+export function loadLibrary() {
+  return load('index.js')
+}
+
+/** @returns {Promise<typeof import('../../src/client/index.ts')>} */
+export function loadClient() {
+  return load('client/index.js')
+}
+
+/** @returns {Promise<typeof import('../../src/layers/file-journal/index.ts')>} */
+export function loadJournal() {
+  return load('layers/file-journal/index.js')
+}
+
+/** @returns {Promise<typeof import('../../src/api/api.ts')>} */
+export function loadApi() {
+  return load('api/api.js')
+}
+
+/** @returns {Promise<typeof import('../../src/api/node.ts')>} */
+export function loadApiListener() {
+  return load('api/node.js')
+}

@@ -39,10 +39,12 @@ export async function startNodeSubject(server, settings, { path = '/events', hel
 }
 
 /**
- * @param {string} server
+ * Starts a process and resolves, when it is ready, with what calls its operations.
+ *
+ * @param {string} server file in `servers/`
  * @param {readonly string[]} prefix
  */
-async function startProcess(server, prefix) {
+export async function startProcess(server, prefix) {
   const [command = process.execPath, ...args] = [...prefix, process.execPath]
   const child = fork(fileURLToPath(new URL(`../servers/${server}`, import.meta.url)), {
     execPath: command,

@@ -8,6 +8,7 @@ import { scenario as manyGroups } from './many-groups.mjs'
 import { scenario as mixed } from './mixed.mjs'
 import { scenario as overlapping } from './overlapping.mjs'
 import { scenario as slowReaders } from './slow-readers.mjs'
+import { scenario as storm } from './storm.mjs'
 
 /** All scenarios, in the order in which they run. @type {readonly import('../types.d.ts').Scenario[]} */
 export const scenarios = [
@@ -20,4 +21,5 @@ export const scenarios = [
   slowReaders,
   httpPublish,
   latency,
+  storm,
 ]

@@ -70,6 +70,11 @@ export async function serve(start) {
       }
     },
   }
+  answer(operations)
+}
+
+/** Carries out what the runner calls, until it is gone. @param {Record<string, (args: any) => Promise<unknown>>} operations */
+export function answer(operations) {
   process.on('message', async (/** @type {any} */ { id, operation, args }) => {
     try {
       process.send?.({ id, result: await operations[operation]?.(args) })
@@ -102,12 +107,12 @@ export class Members {
   }
 }
 
-/** @param {import('node:http').Server} server @returns {Promise<number>} its port on the loopback address */
-export async function listen(server) {
+/** @param {import('node:http').Server} server @param {number} port a free one unless given @returns {Promise<number>} its port on the loopback address */
+export async function listen(server, port = 0) {
   await new Promise((resolve, reject) => {
     server.once('error', reject)
     // The default backlog of 511 would make a storm of handshakes wait for retries of the kernel.
-    server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => resolve(undefined))
+    server.listen({ port, host: '127.0.0.1', backlog: 4096 }, () => resolve(undefined))
   })
   return /** @type {import('node:net').AddressInfo} */ (server.address()).port
 }

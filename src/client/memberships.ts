@@ -1,6 +1,7 @@
 import type { JoinOptions } from './client.ts'
 import type { ClientError } from './client-error.ts'
 import type { Connection } from './connection.ts'
+import type { Settings } from './options.ts'
 import type { Repeats } from './repeats.ts'
 
 /** A join or a leave that the hub has not confirmed yet. */
@@ -33,12 +34,30 @@ export interface Memberships {
 
 /** @param onHole told of a group of which messages may have been missed */
 export function createMemberships(
-  given: readonly string[],
+  { groups: given, clock, firstWaitMs }: Settings,
   repeats: Repeats,
   onHole: (group: string) => void,
 ): Memberships {
   const groups = new Set(given)
   const changes = new Set<Change>()
+  /** What was asked for last, by group. */
+  const newest = new Map<string, Change['kind']>()
+
+  /**
+   * The post was lost and the stream was not: whether it arrived is not known. To ask twice does no harm, but not after what was asked
+   * for since.
+   */
+  const askAgain = (change: Change, connection: Connection) => {
+    const cancel = clock.after(firstWaitMs, () => {
+      if (newest.get(change.group) === change.kind) {
+        send(change, connection)
+      } else {
+        changes.delete(change)
+        change.resolve()
+      }
+    })
+    connection.ended.then(cancel)
+  }
 
   const send = async (change: Change, connection: Connection, isHalfDone?: boolean) => {
     const { kind, group, options, resolve, reject } = change
@@ -56,6 +75,10 @@ export function createMemberships(
     } catch (error) {
       // Lost before the answer: the next connection asks again.
       if (!connection.isOpen) return
+      if ((error as ClientError).code === 'disconnected') {
+        askAgain(change, connection)
+        return
+      }
       reject(error)
     }
     changes.delete(change)
@@ -67,6 +90,7 @@ export function createMemberships(
       new Promise((resolve, reject) => {
         const change = { kind, group, options, resolve, reject }
         changes.add(change)
+        newest.set(group, kind)
         if (kind === 'leave') groups.delete(group)
         if (connection?.isOpen) send(change, connection)
       }),

@@ -29,7 +29,7 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
   const { clock, random, firstWaitMs, maxWaitMs, events, getToken } = settings
   const listeners = createListeners()
   const repeats = createRepeats()
-  const memberships = createMemberships(settings.groups, repeats, (group) =>
+  const memberships = createMemberships(settings, repeats, (group) =>
     listeners.tell(RESET, { groups: [group] }),
   )
   const routes = createRoutes(settings, base)

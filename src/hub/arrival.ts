@@ -46,10 +46,15 @@ export class Arrival {
       this.hasResumed = true
       return this.#resume(kept, this.#after)
     }
-    if (this.#counts === null || this.#counts.size === 0) return null
+    if (this.#counts === null || this.#counts.size === 0) return this.#sinceKnocked(kept)
     const past = await this.#newest(kept, this.#counts)
     this.#hasCursor = past.publications.length > 0
     return past
+  }
+
+  /** Joining takes its time: what its groups got meanwhile comes after the cursor that it starts with, so it must not be missing. */
+  async #sinceKnocked(groups: readonly string[]): Promise<Past | null> {
+    return this.#knocked === null ? null : this.#resume(groups, this.#knocked)
   }
 
   /**

@@ -21,6 +21,7 @@ const SCENARIOS = [
   'slow-readers',
   'http-publish',
   'latency',
+  'storm',
 ]
 
 interface Outcome {

@@ -74,6 +74,41 @@ describe('a client that comes back', () => {
     expect(numbers(second)).toEqual([0])
   })
 
+  // A client that joined two groups got the cursor of the moment when it knocked. The layer took its time for each group, and what the
+  // second got meanwhile was neither held for it nor replayed: the cursor of the next message then passed over it for good.
+  test('misses nothing of what came after the cursor of `open`, however long joining takes', async () => {
+    const { connect, layer, publish } = setup()
+    const add = layer.groupAdd.bind(layer)
+    layer.groupAdd = async (group) => {
+      await publish('kept.a')
+      await publish('kept.b')
+      await add(group)
+    }
+    const link = await connect(query(['kept.a', 'kept.b']))
+    await publish('kept.b')
+    await settled()
+    expect(link.envelopes[0]?.open?.cursor).toMatch(/\.0$/)
+    expect(numbers(link)).toEqual([0, 1, 2, 3, 4])
+    expect(resets(link)).toEqual([])
+  })
+
+  // The same with history: what was trimmed between the two looks at it was a hole that nobody announced.
+  test('is told when what it joins with has a hole before what is live', async () => {
+    const { connect, layer, publish } = setup({ count: 2 })
+    const replay = layer.replay.bind(layer)
+    layer.replay = async (request) => {
+      const replayed = await replay(request)
+      if (request.after === null) for (let i = 0; i < 4; i++) await publish('kept.a')
+      return replayed
+    }
+    await publish('kept.a')
+    const link = await connect(query(['kept.a'], null, 2))
+    await publish('kept.a')
+    await settled()
+    expect(resets(link).map(({ groups }) => groups)).toEqual([['kept.a']])
+    expect(numbers(link)).toEqual([5])
+  })
+
   test.each([
     ['header over query', { 'last-event-id': 'CURSOR' }, '&cursor=garbage&lastEventId=garbage'],
     ['cursor', {}, '&cursor=CURSOR'],

@@ -1,0 +1,95 @@
+// @ts-check
+/** Publishes to a hub over HTTP, whether it is up or not, and keeps the log of what was acknowledged. */
+import { Agent, request } from 'node:http'
+import { pick } from './random.mjs'
+
+/** @typedef {import('./ledger.mjs').Ledger} Ledger */
+
+const TICK_MS = 5
+
+/** Each group has a lane: the next message leaves when the last was answered, or failed. So its order is known. */
+export class LanePublisher {
+  #agent = new Agent({ keepAlive: true })
+  /** The end of each lane. @type {Map<string, Promise<boolean>>} */
+  #lanes = new Map()
+  /** @type {Ledger} */ #ledger
+  #port
+  failures = 0
+
+  /** @param {number} port of the hub, on the loopback address @param {Ledger} ledger */
+  constructor(port, ledger) {
+    this.#port = port
+    this.#ledger = ledger
+  }
+
+  /** Publishes the next message of a group. @param {string} group @returns {Promise<boolean>} whether it was acknowledged */
+  send(group) {
+    const last = this.#lanes.get(group) ?? Promise.resolve(true)
+    const sent = last.then(() => this.#post(group))
+    this.#lanes.set(group, sent)
+    return sent
+  }
+
+  /**
+   * Publishes at a rate to groups at random, whatever the hub does.
+   *
+   * @param {{ rate: number, groups: readonly string[], random: () => number, until: () => boolean }} load
+   */
+  async run({ rate, groups, random, until }) {
+    const startMs = performance.now()
+    let sent = 0
+    while (!until()) {
+      const due = ((performance.now() - startMs) * rate) / 1000
+      for (; sent < due; sent++) this.send(pick(random, groups))
+      await new Promise((resolve) => setTimeout(resolve, TICK_MS))
+    }
+    await Promise.all(this.#lanes.values())
+  }
+
+  /** One message to each group, again until each was acknowledged. @param {readonly string[]} groups */
+  async finish(groups) {
+    for (const group of groups) while (!(await this.send(group)));
+  }
+
+  close() {
+    this.#agent.destroy()
+  }
+
+  /** @param {string} group */
+  async #post(group) {
+    const message = this.#ledger.issue(group)
+    try {
+      this.#ledger.accepted(message, await this.#answer(group, JSON.stringify(message)))
+      return true
+    } catch {
+      // Whether it was accepted is not known.
+      this.failures++
+      await new Promise((resolve) => setTimeout(resolve, TICK_MS))
+      return false
+    }
+  }
+
+  /** @param {string} group @param {string} body @returns {Promise<string>} the cursor */
+  #answer(group, body) {
+    return new Promise((resolve, reject) => {
+      const options = {
+        method: 'POST',
+        agent: this.#agent,
+        headers: { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) },
+      }
+      const url = `http://127.0.0.1:${this.#port}/api/groups/${group}/messages`
+      const sending = request(url, options, (response) => {
+        let text = ''
+        response.setEncoding('utf8').on('data', (chunk) => {
+          text += chunk
+        })
+        response.on('error', reject).on('end', () => {
+          if (response.statusCode === 200) resolve(JSON.parse(text).cursor)
+          else reject(new Error(`status ${response.statusCode}`))
+        })
+      })
+      sending.on('error', reject)
+      sending.end(body)
+    })
+  }
+}

@@ -1,0 +1,42 @@
+// @ts-check
+/** The hub of a storm: keeps history, in a journal where a directory is given, and listens on the same port as before. */
+import { createServer } from 'node:http'
+import { loadApi, loadApiListener, loadJournal, loadLibrary } from '../lib/dist.mjs'
+import { listen, serve } from './harness.mjs'
+
+const HISTORY_BYTES = 64 * 1024 * 1024
+
+await serve(async ({ extra = {} }) => {
+  const { createHub, groupsConsumer, memoryLayer } = await loadLibrary()
+  const { createApi } = await loadApi()
+  const { apiListener } = await loadApiListener()
+  const { fileJournal } = await loadJournal()
+  const {
+    port = 0,
+    directory,
+    count,
+  } = /** @type {{ port?: number, directory?: string, count: number }} */ (extra)
+  const onError = (/** @type {unknown} */ error) => {
+    // What a kill may leave behind; it is cut, and nobody was told that it was accepted.
+    if (!/of a record that was not finished/.test(String(error))) console.error(error)
+  }
+  const hub = createHub({
+    layer: memoryLayer(directory === undefined ? {} : { journal: fileJournal({ directory }) }),
+    groups: [{ match: '*', history: { count, bytes: HISTORY_BYTES } }],
+    // An EventSource waits a second, and no longer.
+    limits: { retrySpreadMs: 1 },
+    onError,
+  })
+  hub.consumer('/events', groupsConsumer())
+  const isApi = apiListener(createApi(hub, { version: 'storm', onError }))
+  const server = createServer((request, response) => {
+    if (!isApi(request, response)) response.writeHead(404).end()
+  })
+  hub.attach(server)
+  return {
+    port: await listen(server, port),
+    backlogBytes: () => hub.stats.backlogBytes,
+    turn: (messages) =>
+      Promise.all(messages.map(({ group, text }) => hub.groupSend(group, JSON.parse(text)))),
+  }
+})
