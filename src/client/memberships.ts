@@ -26,6 +26,8 @@ export interface Memberships {
     options: JoinOptions | undefined,
     connection: Connection | undefined,
   ): Promise<void>
+  /** A live message of the group has come: whoever asked to join it has, and the next connection can resume it, answer or not. */
+  seen(group: string): void
   /** Sends what could not be sent, or was not answered, before. */
   opened(connection: Connection): void
   /** There will be no other connection. */
@@ -94,8 +96,11 @@ export function createMemberships(
         if (kind === 'leave') groups.delete(group)
         if (connection?.isOpen) send(change, connection)
       }),
+    seen(group) {
+      for (const change of changes) if (change.group === group && change.kind === 'join') groups.add(group)
+    },
     opened(connection) {
-      // Cut between the first messages of a group and the answer, it joins anew: what was sent meanwhile does not come.
+      // Cut in the middle of what a group had before, it joins anew: between that and its newest messages some may be missing.
       for (const change of changes)
         send(change, connection, !groups.has(change.group) && repeats.knows(change.group))
     },

@@ -62,6 +62,7 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
     // Not `past`: it is older than what has come of other groups.
     cursor = position ?? reset?.cursor ?? cursor
     const at = position ?? past ?? null
+    if (group && position) memberships.seen(group)
     if (message && !(group && at && repeats.isRepeat(group, at))) {
       for (const type of [message.type, '*']) listeners.tell(type, message, { group, cursor: at })
     }
