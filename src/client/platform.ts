@@ -35,9 +35,10 @@ export interface ClientClock {
   after(ms: number, task: () => void): () => void
 }
 
-/** Globals that not every platform has. */
+/** The globals that are used. Not every platform has all of them. */
 interface Platform extends Partial<EventTargetLike> {
   readonly WebSocket?: WebSocketClass
+  readonly fetch: typeof globalThis.fetch
   readonly sessionStorage?: StorageLike
   readonly location?: { readonly href: string }
 }
