@@ -442,6 +442,14 @@ describe('posting', () => {
     expect(client.state).toBe('open')
   })
 
+  test('that is refused with a body that is no problem was refused, not lost', async () => {
+    // `null` is JSON, and a code was looked for in it: the TypeError made `disconnected` of it, for which it may have arrived.
+    const { client, network } = await posting()
+    network.answerPost = () => new Response('null', { status: 413 })
+    await expect(client.send({ type: 'x' })).rejects.toMatchObject({ code: 'refused', status: 413 })
+    await expect(client.join('a')).rejects.toMatchObject({ code: 'refused', status: 413 })
+  })
+
   test('that fails on the way may have arrived: the stream will tell of more', async () => {
     const { client, network } = await posting()
     const failure = new TypeError('fetch failed')

@@ -224,6 +224,20 @@ describe('over sse, with what HTTP adds', () => {
     await next(subject)
   })
 
+  test.each(['null', '7', '"gone"', '[]', '', '{"code":null}'])(
+    'a refusal whose body is no problem is a refusal: %s',
+    async (body) => {
+      // A 404 with `null`, which is JSON, was retried for ever as `connection-lost`: a code was looked for in the `null`.
+      const subject = setUp(only)
+      ;(await next(subject)).answer(404, {}, body)
+      await until('it has ended', () => subject.states.length > 0)
+      expect(subject.states.at(-1)).toMatchObject({
+        state: 'closed',
+        reason: { code: 'refused', status: 404, comeBack: false },
+      })
+    },
+  )
+
   test('the problem document says why', async () => {
     const subject = setUp(only)
     ;(await next(subject)).answer(
