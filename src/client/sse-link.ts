@@ -24,9 +24,10 @@ export function openEventStream(
       signal: abort.signal,
       // Node's types leave out `cache`, and Node needs none.
     } as RequestInit)
-    const type = response.headers.get('Content-Type')
+    const type = response.headers.get('Content-Type') ?? ''
     if (response.status !== 200) return refusal(response)
-    if (!type?.startsWith('text/event-stream') || !response.body) return lost(`Not an event stream: ${type}`)
+    // Media types have no case.
+    if (!/^text\/event-stream/i.test(type) || !response.body) return lost(`Not an event stream: ${type}`)
     const parse = eventStreamParser(events)
     const decoder = new TextDecoder()
     const reader = response.body.getReader()

@@ -313,6 +313,18 @@ describe('over sse, with what HTTP adds', () => {
     await next(subject)
   })
 
+  test.each(['Text/Event-Stream', 'TEXT/EVENT-STREAM;charset=utf-8'])(
+    'media types have no case: %s',
+    async (type) => {
+      // A proxy that wrote it so was retried for ever: the type was compared letter by letter.
+      const subject = setUp(only)
+      const stream = 'data: {"open":{"connection":"c","heartbeatMs":0}}\n\n'
+      ;(await next(subject)).answer(200, { 'Content-Type': type }, stream)
+      await until('it has ended', () => subject.client.state === 'waiting')
+      expect(subject.states.map(({ state }) => state)).toEqual(['open', 'waiting'])
+    },
+  )
+
   test('an answer of another type is not read, and may pass: a login page of a hotel', async () => {
     const subject = setUp(only)
     ;(await next(subject)).answer(200, { 'Content-Type': 'text/html' }, 'data: {"open":{}}\n\n')
