@@ -1,4 +1,5 @@
 /** When the client comes back, when it does not, and how long it waits: on a fake network, with time turned by hand. */
+import { connect } from 'groupcast/client'
 import { describe, expect, test } from 'vitest'
 import { isComeBackCode } from '../../src/client/client-error.ts'
 import { isComeBackCode as isComeBackCodeOfTable } from '../../src/errors.ts'
@@ -334,6 +335,18 @@ describe('over sse, with what HTTP adds', () => {
       message: expect.stringContaining('text/html'),
     })
   })
+})
+
+test.each([
+  'ftp://hub.test/events',
+  'file:///events',
+  'mailto:hub@hub.test',
+  'httpx://hub.test/',
+  'xws://hub.test/',
+])('what is no URL of http or ws is refused at once: %s', (url) => {
+  // They were retried for ever: only the attempt found that nothing can be fetched there.
+  expect(() => connect(url, { transports: ['sse'] })).toThrow(TypeError)
+  expect(() => connect(url, { transports: ['sse'] })).toThrow(url)
 })
 
 describe('tokens', () => {
