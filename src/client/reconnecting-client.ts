@@ -12,7 +12,7 @@ import { createRoutes } from './routes.ts'
 
 /** A connection that was open for so long was a success: the next wait is a short one again. */
 const STABLE_MS = 10_000
-/** Nobody is kept away for longer, whatever a server asks for; timers of more than 24 days would fire at once. */
+/** Nobody is kept away for longer, whatever a server asks for. */
 const LONGEST_WAIT_MS = 3_600_000
 
 // What listeners listen to besides types of messages, which cannot begin so.

@@ -1,7 +1,8 @@
 /** When the client comes back, when it does not, and how long it waits: on a fake network, with time turned by hand. */
-import { connect } from 'groupcast/client'
-import { describe, expect, test } from 'vitest'
+import { type ClientOptions, connect } from 'groupcast/client'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { isComeBackCode } from '../../src/client/client-error.ts'
+import { systemClock } from '../../src/client/platform.ts'
 import { isComeBackCode as isComeBackCodeOfTable } from '../../src/errors.ts'
 import { until } from '../support/until.ts'
 import type { StreamAttempt } from './fake-network.ts'
@@ -334,6 +335,51 @@ describe('over sse, with what HTTP adds', () => {
       code: 'connection-lost',
       message: expect.stringContaining('text/html'),
     })
+  })
+})
+
+describe('times that no timer can wait for', () => {
+  /** The platform's clock, with its time turned by hand. Its timers fire after 1 ms where they should wait for more than 24.8 days. */
+  async function onSystemClock(options: ClientOptions) {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const subject = setUp({ transports: ['websocket'], clock: systemClock, ...options })
+    await subject.network.attempted()
+    const timers = vi.spyOn(globalThis, 'setTimeout')
+    onTestFinished(() => timers.mockRestore())
+    return { ...subject, timers }
+  }
+
+  test('openTimeoutMs: it looks once in a long while whether it has come, not every millisecond', async () => {
+    const { timers, opened, client } = await onSystemClock({ openTimeoutMs: Number.POSITIVE_INFINITY })
+    vi.advanceTimersByTime(60_000)
+    expect(timers).not.toHaveBeenCalled()
+    await opened({ heartbeatMs: 0 })
+    expect(client.state).toBe('open')
+  })
+
+  test('replyTimeoutMs: an answer has time', async () => {
+    // Every `send` was rejected with `reply-timeout` after a millisecond.
+    const { opened, client } = await onSystemClock({ replyTimeoutMs: Number.POSITIVE_INFINITY })
+    const attempt = await opened({ heartbeatMs: 0 })
+    const sent = client.send({ type: 'x' })
+    vi.advanceTimersByTime(60_000)
+    attempt.reply(1, { result: 'late' })
+    expect(await sent).toBe('late')
+  })
+
+  test('heartbeatMs: a hub that hardly ever beats keeps no client busy, and is missed all the same', async () => {
+    // The longest that a hub may have; with `silenceMs` it is more than a timer can wait.
+    const heartbeatMs = 2 ** 31 - 1
+    const { timers, opened, network, states } = await onSystemClock({})
+    await opened({ heartbeatMs })
+    vi.advanceTimersByTime(heartbeatMs + 9_999)
+    expect(timers.mock.calls.length).toBeLessThan(4)
+    await network.quiet()
+    expect(states.map(({ state }) => state)).toEqual(['open'])
+    vi.advanceTimersByTime(1)
+    await network.quiet()
+    expect(states.map(({ state }) => state)).toEqual(['open', 'waiting'])
   })
 })
 
