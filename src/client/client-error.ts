@@ -50,7 +50,7 @@ export function lost(why: string, cause?: unknown): ClientError {
 
 /** The server closed the connection. */
 export function closedWith(closeCode: number, reason: string): ClientError {
-  const text = `The server closed with ${closeCode} ${reason}`
+  const text = `The server closed: ${closeCode} ${reason}`
   return new ClientError('connection-closed', text, { closeCode, comeBack: isComeBackCode(closeCode) })
 }
 

@@ -92,6 +92,9 @@ export interface Client<M> {
    * @throws {ClientError} as {@link Client.send}
    */
   publish(group: string, message: MessageOf<M>): Promise<unknown>
-  /** Ends it for good. What waits for an answer is rejected. */
+  /**
+   * Ends it for good. What waits for an answer is rejected, and so is what is called later; where nobody listens to these rejections they
+   * are not reported as unhandled.
+   */
   close(): void
 }

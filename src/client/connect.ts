@@ -14,13 +14,14 @@ import { createClient } from './reconnecting-client.ts'
  * const client = connect<Messages>('/events', { groups: ['chat.lobby'] })
  * client.on('chat.message', ({ user, text }, { group }) => show(group, user, text))
  *
- * @throws {TypeError} for a URL that is none, and where none of `transports` can be spoken
+ * @throws {TypeError} for a URL that is none, or neither http(s) nor ws(s), and where none of `transports` can be spoken
  */
 export function connect<M extends object = AnyMessages>(
   url: string | URL,
   options: ClientOptions = {},
 ): Client<M> {
   const base = new URL(url, platform.location?.href)
+  if (!/^(http|ws)s?:/.test(base.href)) throw new TypeError(`Not http: or ws: ${base}`)
   base.protocol = base.protocol.replace('ws', 'http')
   base.hash = ''
   // At run time all message maps are alike; `M` lives in the compiler alone.

@@ -90,7 +90,7 @@ export function openConnection(
     stopWatch()
     if (isOver || !patienceMs) return
     const leftMs = seenAt + patienceMs - clock.now()
-    if (leftMs <= 0) end(lost(`No sign of life for ${patienceMs} ms`))
+    if (leftMs <= 0) end(lost(`Silent for ${patienceMs} ms`))
     // Not set anew for every message: a timer that is too early looks again.
     else stopWatch = clock.after(leftMs, checkSilence)
   }

@@ -16,8 +16,8 @@ export function eventStreamParser(sink: EventStreamSink): (text: string) => void
   let data: string[] = []
 
   const line = (text: string) => {
-    if (text === '') {
-      if (data.length > 0) sink.text(data.join('\n'))
+    if (!text) {
+      if (data.length) sink.text(data.join('\n'))
       data = []
     } else {
       // `s`: JSON may hold U+2028, at which `.` would stop.
@@ -30,7 +30,7 @@ export function eventStreamParser(sink: EventStreamSink): (text: string) => void
   return (text) => {
     // The LF of a CRLF that was cut in two ends no other line.
     const fresh = endedWithCr && text.startsWith('\n') ? text.slice(1) : text
-    if (text !== '') endedWithCr = text.endsWith('\r')
+    if (text) endedWithCr = text.endsWith('\r')
     const lines = fresh.split(/\r\n?|\n/)
     // Not searched again: a long event may come in many pieces.
     lines[0] = rest + lines[0]

@@ -72,7 +72,7 @@ export function resolveOptions(options: ClientOptions): Settings {
     firstWaitMs: 1_000,
     maxWaitMs: 30_000,
     // Always called as a function: as a method of anything but the window, browsers refuse it.
-    fetch: globalThis.fetch,
+    fetch: platform.fetch,
     clock: systemClock,
     random: Math.random,
     events: platform.addEventListener && (platform as EventTargetLike),
@@ -81,6 +81,6 @@ export function resolveOptions(options: ClientOptions): Settings {
     WebSocket,
   }
   const transports = settings.transports.filter((name) => (name === 'websocket' ? WebSocket : name === 'sse'))
-  if (!transports[0]) throw new TypeError('No transport to use: give "sse", or a WebSocket')
+  if (!transports[0]) throw new TypeError('No transport: give "sse", or a WebSocket')
   return { ...settings, transports }
 }

@@ -31,13 +31,14 @@ export interface StorageLike {
 export interface ClientClock {
   /** Milliseconds. */
   now(): number
-  /** Calls `task` once after `ms`; the returned function cancels it. */
+  /** Calls `task` once after `ms`, or earlier where no timer can wait for so long; the returned function cancels it. */
   after(ms: number, task: () => void): () => void
 }
 
-/** Globals that not every platform has. */
+/** The globals that are used. Not every platform has all of them. */
 interface Platform extends Partial<EventTargetLike> {
   readonly WebSocket?: WebSocketClass
+  readonly fetch: typeof globalThis.fetch
   readonly sessionStorage?: StorageLike
   readonly location?: { readonly href: string }
 }
@@ -45,11 +46,14 @@ interface Platform extends Partial<EventTargetLike> {
 /** The global object. Its functions are called on it: browsers refuse them elsewhere ("Illegal invocation"). */
 export const platform: Platform = globalThis as Platform
 
+/** 23 days: timers of more than 24.8 fire at once. */
+const LONGEST_TIMER_MS = 2_000_000_000
+
 /** The machine's clock. The time of day, because it goes on while a laptop sleeps, and other pages of the tab have the same. */
 export const systemClock: ClientClock = {
   now: () => Date.now(),
   after(ms, task) {
-    const timer = setTimeout(task, ms)
+    const timer = setTimeout(task, Math.min(ms, LONGEST_TIMER_MS))
     return () => clearTimeout(timer)
   },
 }

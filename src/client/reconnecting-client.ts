@@ -12,7 +12,7 @@ import { createRoutes } from './routes.ts'
 
 /** A connection that was open for so long was a success: the next wait is a short one again. */
 const STABLE_MS = 10_000
-/** Nobody is kept away for longer, whatever a server asks for; timers of more than 24 days would fire at once. */
+/** Nobody is kept away for longer, whatever a server asks for. */
 const LONGEST_WAIT_MS = 3_600_000
 
 // What listeners listen to besides types of messages, which cannot begin so.
@@ -40,6 +40,8 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
   let waits = 0
   /** Something happened that makes waiting pointless. */
   let isUrgent = false
+  /** The application has called `close()`. */
+  let isDone = false
   let wake = () => {}
 
   const become = (next: ClientState, reason: ClientError | null = null, waitMs = 0) => {
@@ -160,17 +162,24 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
     wake()
   }
 
-  const request = async (command: object) => {
-    if (connection?.isOpen) return connection.request(command)
-    throw state === 'closed'
-      ? closedError()
-      : new ClientError('not-connected', 'There is no connection: nothing was sent')
+  /** Answers the application. What its own `close()` rejects need not be handled: unhandled, it would end a Node process. */
+  const answer = <T>(ask: () => Promise<T>): Promise<T> => {
+    const asked = state === 'closed' ? Promise.reject(closedError()) : ask()
+    const answered: Promise<T> = asked.catch((error) => {
+      if (isDone) answered.catch(() => {})
+      throw error
+    })
+    return answered
   }
 
-  const change = async (kind: 'join' | 'leave', group: string, options?: JoinOptions) => {
-    if (state === 'closed') throw closedError()
-    return memberships.change(kind, group, options, connection)
-  }
+  const request = (command: object) =>
+    answer(async () => {
+      if (connection?.isOpen) return connection.request(command)
+      throw new ClientError('not-connected', 'No connection: nothing was sent')
+    })
+
+  const change = (kind: 'join' | 'leave', group: string, options?: JoinOptions) =>
+    answer(() => memberships.change(kind, group, options, connection))
 
   if (events) for (const listener of pageListeners) events.addEventListener(...listener)
   run()
@@ -199,7 +208,10 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
     leave: (group) => change('leave', group),
     send: (message) => request({ send: message }),
     publish: (group, message) => request({ publish: { group, message } }),
-    close: () => finish(closedError()),
+    close() {
+      isDone = true
+      finish(closedError())
+    },
   }
 }
 

@@ -24,9 +24,10 @@ export function openEventStream(
       signal: abort.signal,
       // Node's types leave out `cache`, and Node needs none.
     } as RequestInit)
-    const type = response.headers.get('Content-Type')
+    const type = response.headers.get('Content-Type') ?? ''
     if (response.status !== 200) return refusal(response)
-    if (!type?.startsWith('text/event-stream') || !response.body) return lost(`Not an event stream: ${type}`)
+    // Media types have no case.
+    if (!/^text\/event-stream/i.test(type) || !response.body) return lost(`Not an event stream: ${type}`)
     const parse = eventStreamParser(events)
     const decoder = new TextDecoder()
     const reader = response.body.getReader()
@@ -67,16 +68,17 @@ const PASSING = [408, 425, 429]
 /** What an answer other than the expected one means. Problem documents (RFC 9457) say more than the status. */
 async function refusal(response: Response): Promise<ClientError> {
   const { status } = response
-  const problem = (await response.json().catch(() => ({}))) as Problem
-  const after = response.headers.get('Retry-After')
+  // `null` is JSON too, and says as little as HTML.
+  const problem = (await response.json().catch(() => null)) as Problem | null
+  const after = response.headers.get('Retry-After') ?? ''
   return new ClientError(
-    problem.code ?? 'refused',
-    `The server answered ${status} ${problem.detail ?? problem.title ?? ''}`,
+    problem?.code ?? 'refused',
+    `The server answered ${status} ${problem?.detail ?? problem?.title ?? ''}`,
     {
       status,
       comeBack: status >= 500 || PASSING.includes(status),
       // A number of seconds. A date that has passed, or is none, asks for nothing.
-      retryAfterMs: Math.max((after && (Number(after) * 1000 || Date.parse(after) - Date.now())) || 0, 0),
+      retryAfterMs: Math.max(Number(after) * 1000 || Date.parse(after) - Date.now() || 0, 0),
     },
   )
 }

@@ -14,6 +14,22 @@ const publication = (group: string, n: number | null, text = `${group}${n}`) => 
 const hasSent = (attempt: Attempt, count: number) =>
   until(`${count} commands have come`, () => attempt.commands.length >= count)
 
+/** Rejections that nobody handled while `act` ran. */
+async function unhandledOf(act: () => Promise<void>): Promise<unknown[]> {
+  const reasons: unknown[] = []
+  // Those of the test runner would fail the run.
+  const others = process.rawListeners('unhandledRejection') as NodeJS.UnhandledRejectionListener[]
+  process.removeAllListeners('unhandledRejection')
+  process.on('unhandledRejection', (reason) => reasons.push(reason))
+  try {
+    await act()
+  } finally {
+    process.removeAllListeners('unhandledRejection')
+    for (const other of others) process.on('unhandledRejection', other)
+  }
+  return reasons
+}
+
 describe.each(TRANSPORTS)('over %s', (transport) => {
   const only = { transports: [transport] }
 
@@ -115,6 +131,52 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
       await expect(joined).rejects.toMatchObject({ code: 'closed' })
       await expect(client.join('a')).rejects.toMatchObject({ code: 'closed' })
       expect(clock.pending).toBe(0)
+    })
+
+    test('that nobody waits for does no harm when the application closes', async () => {
+      // `client.join('x'); client.close()` ended a Node process: the rejection with `closed` was unhandled.
+      const { client, network, opened } = setUp(only)
+      const attempt = await opened()
+      const reasons = await unhandledOf(async () => {
+        client.join('a')
+        client.leave('b')
+        client.send({ type: 'x' })
+        client.publish('a', { type: 'x' })
+        await hasSent(attempt, 4)
+        client.close()
+        client.join('late')
+        client.send({ type: 'late' })
+        await network.quiet()
+      })
+      expect(reasons).toEqual([])
+    })
+
+    test('… nor without a connection', async () => {
+      const { client, network } = setUp(only)
+      await network.next()
+      const reasons = await unhandledOf(async () => {
+        client.join('a')
+        client.leave('b')
+        client.close()
+        await network.quiet()
+      })
+      expect(reasons).toEqual([])
+    })
+
+    test('a refusal that nobody waits for is told as any other rejection, and so is what the server ends', async () => {
+      const { client, network, opened } = setUp(only)
+      const attempt = await opened()
+      const reasons = await unhandledOf(async () => {
+        client.join('secret')
+        client.join('open')
+        await hasSent(attempt, 2)
+        attempt.reply(1, { error: { code: 'forbidden', message: 'This is not allowed.' } })
+        await network.quiet()
+        attempt.close(4_500)
+        await until('it is closed', () => client.state === 'closed')
+        await network.quiet()
+      })
+      expect(reasons).toMatchObject([{ code: 'forbidden' }, { code: 'connection-closed', closeCode: 4_500 }])
     })
 
     test('from the listener that hears of the opening is asked for once', async () => {
@@ -440,6 +502,14 @@ describe('posting', () => {
     attempt.reply(3, { result: 3 })
     expect(await sent[2]).toBe(3)
     expect(client.state).toBe('open')
+  })
+
+  test('that is refused with a body that is no problem was refused, not lost', async () => {
+    // `null` is JSON, and a code was looked for in it: the TypeError made `disconnected` of it, for which it may have arrived.
+    const { client, network } = await posting()
+    network.answerPost = () => new Response('null', { status: 413 })
+    await expect(client.send({ type: 'x' })).rejects.toMatchObject({ code: 'refused', status: 413 })
+    await expect(client.join('a')).rejects.toMatchObject({ code: 'refused', status: 413 })
   })
 
   test('that fails on the way may have arrived: the stream will tell of more', async () => {

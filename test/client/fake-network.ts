@@ -52,6 +52,11 @@ export class FakeNetwork {
     return this.attempts[n] as Attempt
   }
 
+  /** Waits until there is an attempt, without a timer. */
+  async attempted(): Promise<void> {
+    while (this.attempts.length === 0) await new Promise(setImmediate)
+  }
+
   /** Waits until all that can happen without time going on has happened, and fails if there was another attempt. */
   async quiet(): Promise<void> {
     for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate)

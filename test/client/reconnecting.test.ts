@@ -1,6 +1,8 @@
 /** When the client comes back, when it does not, and how long it waits: on a fake network, with time turned by hand. */
-import { describe, expect, test } from 'vitest'
+import { type ClientOptions, connect } from 'groupcast/client'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { isComeBackCode } from '../../src/client/client-error.ts'
+import { systemClock } from '../../src/client/platform.ts'
 import { isComeBackCode as isComeBackCodeOfTable } from '../../src/errors.ts'
 import { until } from '../support/until.ts'
 import type { StreamAttempt } from './fake-network.ts'
@@ -224,6 +226,20 @@ describe('over sse, with what HTTP adds', () => {
     await next(subject)
   })
 
+  test.each(['null', '7', '"gone"', '[]', '', '{"code":null}'])(
+    'a refusal whose body is no problem is a refusal: %s',
+    async (body) => {
+      // A 404 with `null`, which is JSON, was retried for ever as `connection-lost`: a code was looked for in the `null`.
+      const subject = setUp(only)
+      ;(await next(subject)).answer(404, {}, body)
+      await until('it has ended', () => subject.states.length > 0)
+      expect(subject.states.at(-1)).toMatchObject({
+        state: 'closed',
+        reason: { code: 'refused', status: 404, comeBack: false },
+      })
+    },
+  )
+
   test('the problem document says why', async () => {
     const subject = setUp(only)
     ;(await next(subject)).answer(
@@ -299,6 +315,18 @@ describe('over sse, with what HTTP adds', () => {
     await next(subject)
   })
 
+  test.each(['Text/Event-Stream', 'TEXT/EVENT-STREAM;charset=utf-8'])(
+    'media types have no case: %s',
+    async (type) => {
+      // A proxy that wrote it so was retried for ever: the type was compared letter by letter.
+      const subject = setUp(only)
+      const stream = 'data: {"open":{"connection":"c","heartbeatMs":0}}\n\n'
+      ;(await next(subject)).answer(200, { 'Content-Type': type }, stream)
+      await until('it has ended', () => subject.client.state === 'waiting')
+      expect(subject.states.map(({ state }) => state)).toEqual(['open', 'waiting'])
+    },
+  )
+
   test('an answer of another type is not read, and may pass: a login page of a hotel', async () => {
     const subject = setUp(only)
     ;(await next(subject)).answer(200, { 'Content-Type': 'text/html' }, 'data: {"open":{}}\n\n')
@@ -308,6 +336,63 @@ describe('over sse, with what HTTP adds', () => {
       message: expect.stringContaining('text/html'),
     })
   })
+})
+
+describe('times that no timer can wait for', () => {
+  /** The platform's clock, with its time turned by hand. Its timers fire after 1 ms where they should wait for more than 24.8 days. */
+  async function onSystemClock(options: ClientOptions) {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const subject = setUp({ transports: ['websocket'], clock: systemClock, ...options })
+    await subject.network.attempted()
+    const timers = vi.spyOn(globalThis, 'setTimeout')
+    onTestFinished(() => timers.mockRestore())
+    return { ...subject, timers }
+  }
+
+  test('openTimeoutMs: it looks once in a long while whether it has come, not every millisecond', async () => {
+    const { timers, opened, client } = await onSystemClock({ openTimeoutMs: Number.POSITIVE_INFINITY })
+    vi.advanceTimersByTime(60_000)
+    expect(timers).not.toHaveBeenCalled()
+    await opened({ heartbeatMs: 0 })
+    expect(client.state).toBe('open')
+  })
+
+  test('replyTimeoutMs: an answer has time', async () => {
+    // Every `send` was rejected with `reply-timeout` after a millisecond.
+    const { opened, client } = await onSystemClock({ replyTimeoutMs: Number.POSITIVE_INFINITY })
+    const attempt = await opened({ heartbeatMs: 0 })
+    const sent = client.send({ type: 'x' })
+    vi.advanceTimersByTime(60_000)
+    attempt.reply(1, { result: 'late' })
+    expect(await sent).toBe('late')
+  })
+
+  test('heartbeatMs: a hub that hardly ever beats keeps no client busy, and is missed all the same', async () => {
+    // The longest that a hub may have; with `silenceMs` it is more than a timer can wait.
+    const heartbeatMs = 2 ** 31 - 1
+    const { timers, opened, network, states } = await onSystemClock({})
+    await opened({ heartbeatMs })
+    vi.advanceTimersByTime(heartbeatMs + 9_999)
+    expect(timers.mock.calls.length).toBeLessThan(4)
+    await network.quiet()
+    expect(states.map(({ state }) => state)).toEqual(['open'])
+    vi.advanceTimersByTime(1)
+    await network.quiet()
+    expect(states.map(({ state }) => state)).toEqual(['open', 'waiting'])
+  })
+})
+
+test.each([
+  'ftp://hub.test/events',
+  'file:///events',
+  'mailto:hub@hub.test',
+  'httpx://hub.test/',
+  'xws://hub.test/',
+])('what is no URL of http or ws is refused at once: %s', (url) => {
+  // They were retried for ever: only the attempt found that nothing can be fetched there.
+  expect(() => connect(url, { transports: ['sse'] })).toThrow(TypeError)
+  expect(() => connect(url, { transports: ['sse'] })).toThrow(url)
 })
 
 describe('tokens', () => {
