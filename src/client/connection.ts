@@ -171,7 +171,7 @@ export function openConnection(
 }
 
 function disconnected(cause: unknown): ClientError {
-  return new ClientError('disconnected', 'The connection was lost: it may have arrived', {
+  return new ClientError('disconnected', 'Connection lost: it may have arrived', {
     cause,
   })
 }

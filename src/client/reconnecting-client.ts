@@ -29,7 +29,7 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
   const { clock, random, firstWaitMs, maxWaitMs, events, getToken } = settings
   const listeners = createListeners()
   const repeats = createRepeats()
-  const memberships = createMemberships(settings, repeats, (group) =>
+  const memberships = createMemberships(settings.groups, repeats, (group) =>
     listeners.tell(RESET, { groups: [group] }),
   )
   const routes = createRoutes(settings, base)
@@ -64,7 +64,6 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
     // Not `past`: it is older than what has come of other groups.
     cursor = position ?? reset?.cursor ?? cursor
     const at = position ?? past ?? null
-    if (group && position) memberships.seen(group)
     if (message && !(group && at && repeats.isRepeat(group, at))) {
       for (const type of [message.type, '*']) listeners.tell(type, message, { group, cursor: at })
     }
@@ -143,7 +142,7 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
     isUrgent = true
     wake()
     // Not `connection-lost`: it is not the transport's fault.
-    connection?.end(new ClientError('disconnected', 'The network changed'))
+    connection?.end(new ClientError('disconnected', 'Network changed'))
   }
 
   const pageListeners: readonly (readonly [type: string, listener: EventListenerLike])[] = [
@@ -216,5 +215,5 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
 }
 
 function closedError(): ClientError {
-  return new ClientError('closed', 'The client is closed', { comeBack: false })
+  return new ClientError('closed', 'Client closed', { comeBack: false })
 }

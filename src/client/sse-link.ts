@@ -27,13 +27,13 @@ export function openEventStream(
     const type = response.headers.get('Content-Type') ?? ''
     if (response.status !== 200) return refusal(response)
     // Media types have no case.
-    if (!/^text\/event-stream/i.test(type) || !response.body) return lost(`Not an event stream: ${type}`)
+    if (!/event-stream/i.test(type) || !response.body) return lost(`No event stream: ${type}`)
     const parse = eventStreamParser(events)
     const decoder = new TextDecoder()
     const reader = response.body.getReader()
     for (;;) {
       const { done, value } = await reader.read()
-      if (done) return lost('The stream ended')
+      if (done) return lost('Stream ended')
       events.seen()
       parse(decoder.decode(value, { stream: true }))
     }
@@ -51,7 +51,7 @@ export function openEventStream(
     await response.text()
   }
 
-  read().then(events.ended, (cause) => events.ended(lost('The stream failed', cause)))
+  read().then(events.ended, (cause) => events.ended(lost('Stream failed', cause)))
   return {
     send(...command) {
       const posted = posts.then(() => post(...command))

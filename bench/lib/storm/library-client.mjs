@@ -101,7 +101,7 @@ function open({ url, witness, late, random, connect }, options) {
     })
   )
   client.on('*', (message, { group }) => witness.received(group ?? 'none', message))
-  client.onReset(({ groups }) => witness.reset(groups))
+  client.onReset(({ groups, cursor }) => witness.reset(groups, cursor === undefined ? 'library' : 'hub'))
   client.onState((state, reason) => {
     if (state === 'open') witness.opened(client.cursor)
     if (state === 'closed' && reason?.code !== 'closed') witness.oddities.push(`closed for good: ${reason}`)

@@ -83,9 +83,15 @@ export class Witness {
     this.#reached(String(meant), seen, n)
   }
 
-  /** It was told that it may have missed something: it loads everything that was published by now. @param {readonly string[]} groups */
-  reset(groups) {
-    this.resets++
+  /**
+   * It was told that it may have missed something: it loads everything that was published by now. The library says so by itself where it
+   * was cut in the middle of a join; that is not the hub's reset, and not counted.
+   *
+   * @param {readonly string[]} groups
+   * @param {'hub' | 'library'} [by]
+   */
+  reset(groups, by = 'hub') {
+    if (by === 'hub') this.resets++
     for (const group of groups) {
       const seen = this.#groups.get(group)
       if (seen === undefined) {
