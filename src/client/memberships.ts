@@ -41,10 +41,14 @@ export function createMemberships(
   const changes = new Set<Change>()
   const send = async (change: Change, connection: Connection) => {
     const { kind, group, options, resolve, reject } = change
+    // Cut between the first messages of a group and the answer, it joins anew: what was sent meanwhile does not come.
+    const isHalfDone = !groups.has(group) && repeats.knows(group)
     try {
       await connection.request({ [kind]: group, ...options })
-      if (kind === 'join') groups.add(group)
-      else {
+      if (kind === 'join') {
+        groups.add(group)
+        if (isHalfDone) onHole(group)
+      } else {
         // Again: the answer to an earlier join may have come meanwhile.
         groups.delete(group)
         repeats.forget(group)
@@ -73,11 +77,7 @@ export function createMemberships(
         if (connection?.isOpen) send(change, connection)
       }),
     opened(connection) {
-      for (const change of changes) {
-        // Cut between the first messages of a group and the answer, it joins anew: what was sent meanwhile does not come.
-        if (!groups.has(change.group) && repeats.knows(change.group)) onHole(change.group)
-        send(change, connection)
-      }
+      for (const change of changes) send(change, connection)
     },
     fail(error) {
       for (const { reject } of changes) reject(error)
