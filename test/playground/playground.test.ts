@@ -108,7 +108,7 @@ describe.skipIf(CHROMIUM_PATH === '')('the playground', { timeout: 60_000 }, () 
       await drop(page, transport)
       await seeState(page, transport, 'waiting')
       await seeText(page.locator(`#${transport} .state-text`), /^waiting \d+ s$/)
-      await seeNote(page, transport, 'The server closed with 4000.')
+      await seeNote(page, transport, 'The server closed: 4000.')
       await expect.poll(() => connectionId(page, transport), PATIENCE).not.toBe(id)
       await seeState(page, transport, 'open')
     }
@@ -232,7 +232,7 @@ describe.skipIf(CHROMIUM_PATH === '')('the playground', { timeout: 60_000 }, () 
     for (const transport of TRANSPORTS) {
       await closeConnection(await connectionId(page, transport), 4500)
       await seeState(page, transport, 'ended')
-      await seeText(notes(page, transport).last(), /losed with 4500/)
+      await seeText(notes(page, transport).last(), /losed(?: with|:) 4500/)
     }
   })
 
