@@ -64,8 +64,8 @@ async function measure(context, webSockets, streams) {
     targets.push(...targetsOf(name, burst.perTurn, measured))
   }
   rows.push(
-    ...(await systemCalls(context, webSockets, 'websocket')),
-    ...(await systemCalls(context, streams, 'sse')),
+    ...(context.options.pace === 'quick' ? [] : await systemCalls(context, webSockets, 'websocket')),
+    ...(context.options.pace === 'quick' ? [] : await systemCalls(context, streams, 'sse')),
   )
   const { subscribers, size } = context.options
   return { settings: { subscribers, size, groups: 1 }, rows, targets }

@@ -26,7 +26,7 @@ const LOADS = {
     policies: ['drop'],
   },
   quick: {
-    ...{ subscribers: 200, slow: 2, size: 16_384, rate: 100, phaseMs: 4_000, pauses: 2, repeats: 2 },
+    ...{ subscribers: 200, slow: 2, size: 16_384, rate: 100, phaseMs: 4_000, pauses: 2, repeats: 1 },
     policies: ['drop'],
   },
   full: {
