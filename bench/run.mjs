@@ -24,7 +24,11 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 
 const names = scenarios.map(({ name }) => name)
 try {
-  const { wanted, options, isList, isHelp, out } = parse(process.argv.slice(2), names)
+  const { wanted, options, isList, isHelp, out } = parse(
+    process.argv.slice(2),
+    names,
+    subjects.map(({ name }) => name),
+  )
   if (isHelp) console.log(USAGE)
   else if (isList) list()
   else process.exitCode = await runAll(wanted, options, out)

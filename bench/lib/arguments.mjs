@@ -16,10 +16,10 @@ npm run bench -- <scenario>… [options]
 `
 
 /**
- * @param {readonly string[]} argv @param {readonly string[]} scenarios
+ * @param {readonly string[]} argv @param {readonly string[]} scenarios @param {readonly string[]} subjects
  * @returns {{ wanted: readonly string[], isList: boolean, isHelp: boolean, out: string | null, options: import('../types.d.ts').Options }}
  */
-export function parse(argv, scenarios) {
+export function parse(argv, scenarios, subjects) {
   const { values, positionals } = parseArgs({
     args: [...argv],
     allowPositionals: true,
@@ -37,6 +37,10 @@ export function parse(argv, scenarios) {
   })
   const unknown = positionals.find((name) => !scenarios.includes(name))
   if (unknown !== undefined) throw new UsageError(`There is no scenario ${unknown}: ${scenarios.join(', ')}.`)
+  const chosen = values.subject?.split(',') ?? null
+  const unknownSubject = chosen?.find((name) => !subjects.includes(name))
+  if (unknownSubject !== undefined)
+    throw new UsageError(`There is no subject ${unknownSubject}: ${subjects.join(', ')}.`)
   const pace = values.smoke === true ? 'smoke' : positionals.length === 0 ? 'quick' : 'full'
   const defaults = DEFAULTS[pace]
   return {
@@ -50,7 +54,7 @@ export function parse(argv, scenarios) {
       size: whole('size', values.size, 128),
       repeats: whole('repeats', values.repeats, defaults.repeats),
       durationMs: whole('duration', values.duration, defaults.durationMs),
-      subjects: values.subject?.split(',') ?? null,
+      subjects: chosen,
     },
   }
 }
