@@ -1,4 +1,5 @@
 import { request } from 'node:http'
+import type { Page } from 'playwright-core'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { start } from '../../examples/stream/server.js'
 import { openClient } from '../support/clients.ts'
@@ -30,6 +31,11 @@ class SlowModel {
 }
 
 const startWith = (model: SlowModel) => startExample(({ port }) => start({ port, model: model.answer }))
+
+/** What was asked before a pane listens is not heard there. */
+async function listening(page: Page): Promise<void> {
+  await expect.poll(() => page.locator('section[data-open]').count()).toBe(2)
+}
 
 function ask(url: string, question: string): Promise<Response> {
   return fetch(`${url}/ask?${new URLSearchParams({ question })}`, { method: 'POST' })
@@ -136,6 +142,7 @@ describe('the page', () => {
     const model = new SlowModel()
     const { url } = await startWith(model)
     const [page] = await openPages(url, 1)
+    await listening(page)
     const answers = page.locator('article p')
     await page.getByLabel('Question').fill('<b>Why?</b>')
     await page.getByRole('button', { name: 'Ask' }).click()
@@ -160,6 +167,7 @@ describe('the page', () => {
     const model = new SlowModel()
     const { url } = await startWith(model)
     const [page] = await openPages(url, 1)
+    await listening(page)
     await page.getByLabel('Question').fill('Why?')
     await page.getByLabel('Question').press('Enter')
     await until('the model thinks', () => model.questions.length === 1)
@@ -171,6 +179,7 @@ describe('the page', () => {
     const model = new SlowModel()
     const { url } = await startWith(model)
     const [page] = await openPages(url, 1, { colorScheme })
+    await listening(page)
     await ask(url, 'Why?')
     await until('the model thinks', () => model.questions.length === 1)
     model.say('Because')
