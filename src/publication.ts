@@ -21,6 +21,8 @@ export class Publication {
   readonly past: string | null
   /** The policy of its group for slow readers; `null` leaves it to their consumer. */
   readonly slow: SlowPolicy | null
+  /** How many congested connections have yet to get it as the past. */
+  holders = 0
   #conflationKey: string | null | undefined
   #envelope: string | null = null
   #type: string | null = null

@@ -1,4 +1,5 @@
 import type { Batch } from '../batch.ts'
+import type { Publication } from '../publication.ts'
 
 /** What waits for slow readers, in the whole hub: bytes of frames, each counted once however many connections wait for it. */
 export class Backlog {
@@ -28,9 +29,16 @@ export class Backlog {
     }
   }
 
-  /** So many more or fewer bytes of the past wait for a connection; what several wait for counts for each. */
-  changePast(bytes: number): void {
-    this.#totalBytes += bytes
+  /** A congested connection has yet to get these as the past: they stay in memory, also when history has let go of them. */
+  holdPast(publications: readonly Publication[]): void {
+    for (const publication of publications)
+      if (publication.holders++ === 0) this.#totalBytes += publication.json.length
+  }
+
+  /** It has got them, or given them up. */
+  letGoPast(publications: readonly Publication[]): void {
+    for (const publication of publications)
+      if (--publication.holders === 0) this.#totalBytes -= publication.json.length
   }
 
   /** It has written it, or given it up. */

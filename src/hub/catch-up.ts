@@ -15,8 +15,8 @@ export interface Reader {
   readonly hasHandlers: boolean
   /** From now on publications of groups are put aside for {@link releaseAside}. */
   holdAside(): void
-  /** Ends it. @returns what was put aside, oldest first */
-  releaseAside(): Publication[]
+  /** Ends it. @returns what was put aside, oldest first; while others hold on, of this group alone */
+  releaseAside(group: string | null): Publication[]
   /** Handles a publication, or sends it, after all that it is to handle before. */
   takeLater(publication: Publication): void
   /** Sends a control object after all that it is to handle before. */
@@ -27,6 +27,8 @@ export interface Reader {
 export class CatchUp {
   readonly #reader: Reader
   readonly #recall: Recall
+  /** For how many pasts something is held back. */
+  #holds = 0
   /** Until its past is known. */
   #arrival: Arrival | null
   /** What `open` is to say, until it is let in. */
@@ -51,7 +53,7 @@ export class CatchUp {
     this.#first = arrival
     // Whoever joins from now on joins late.
     this.#arrival = null
-    this.#release(past)
+    this.#release(past, null)
   }
 
   /** The cursor to begin with, for the `open` envelope; `null`: it has one, or gets one with its past. */
@@ -74,31 +76,44 @@ export class CatchUp {
     if (!this.#recall.keepsHistory(group)) return join()
     this.#arrival?.wants(group, count)
     if (this.#arrival !== null) return join()
+    if (count === 0) await join()
+    else await this.#joinAfterPast(group, count, join)
+    this.#moveOn()
+  }
+
+  async #joinAfterPast(group: string, count: number, join: () => Promise<void>): Promise<void> {
     let past: Past | null = null
     this.#hold()
     try {
       await join()
-      if (count > 0) past = await this.#recall.newest(new Map([[group, count]]), 'joined')
+      past = await this.#recall.newest(new Map([[group, count]]), 'joined')
     } finally {
-      this.#release(past)
-      // Its cursor is older than the join: what it gets as the past, or did not want, would be replayed when it comes back. Behind what it
-      // has got by now.
-      const cursor = this.#recall.position
-      if (cursor !== null) this.#reader.sayLater({ cursor })
+      this.#release(past, group)
     }
   }
 
+  /**
+   * Its cursor is older than the join: what it gets as the past, or did not want, would be replayed when it comes back. Behind what it has
+   * got by now; so not while something is held back for another join, which will say it.
+   */
+  #moveOn(): void {
+    const cursor = this.#recall.position
+    if (cursor !== null && this.#holds === 0) this.#reader.sayLater({ cursor })
+  }
+
   #hold(): void {
+    this.#holds++
     if (this.#reader.hasHandlers) this.#reader.holdAside()
     else this.#reader.outbox.hold()
   }
 
   /** Lets go of what was held back, after the past. */
-  #release(past: Past | null): void {
+  #release(past: Past | null, group: string | null): void {
+    this.#holds--
     const { hasHandlers, outbox, format, counters } = this.#reader
     counters.recalled += past?.publications.length ?? 0
     if (hasHandlers) {
-      this.#handle(past, this.#reader.releaseAside())
+      this.#handle(past, this.#reader.releaseAside(group))
     } else if (past === null) {
       outbox.release(NOTHING_MORE)
     } else {

@@ -103,8 +103,13 @@ export class Group implements Receivers {
   /** Where there are handlers, each member decides: what it handles, and what comes after that, waits for it. */
   #handOver({ format, members }: Bucket, publications: readonly Publication[], root: Batch): void {
     for (const publication of publications) {
-      const run = new FrameRun([publication.frame(format)])
-      for (const member of members) if (!member.take(publication)) member.outbox.append(run, root)
+      // Not framed where all have it in hand.
+      let run: FrameRun | null = null
+      for (const member of members) {
+        if (member.take(publication)) continue
+        run ??= new FrameRun([publication.frame(format)])
+        member.outbox.append(run, root)
+      }
     }
   }
 

@@ -301,11 +301,13 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#asides++
   }
 
-  releaseAside(): Publication[] {
+  releaseAside(group: string | null): Publication[] {
     const aside = this.#aside ?? []
-    this.#aside = --this.#asides === 0 ? null : []
-    for (const { json } of aside) this.#handlerBacklogBytes -= json.length + TASK_BYTES
-    return aside
+    const isLast = --this.#asides === 0
+    const released = isLast || group === null ? aside : aside.filter((live) => live.group === group)
+    this.#aside = isLast ? null : aside.filter((live) => !released.includes(live))
+    for (const { json } of released) this.#handlerBacklogBytes -= json.length + TASK_BYTES
+    return released
   }
 
   #later(publication: Publication, bytes: number): void {

@@ -76,8 +76,8 @@ export class Outbox implements Pending {
   #hasWaited = false
   /** What goes out before all that is pending or waiting: the past of groups. */
   #past: readonly Publication[] = NO_PAST
-  /** Of them, what the backlog knows of. */
-  #pastBytes = 0
+  /** It is congested with a past to write, which counts as backlog. */
+  #holdsPast = false
   /** How many wait for a past that is yet to come: nothing goes out meanwhile. */
   #holds = 0
   /** The last frame that was waiting when it began to hold back: the past comes after it. */
@@ -135,8 +135,8 @@ export class Outbox implements Pending {
   }
 
   /**
-   * What was held back may go out: between `before` and `after`, after the past, and without what is among it. Bounds and
-   * policies are for what is live: the past waits for as long as the client needs to read it, and is framed when it leaves.
+   * What was held back may go out, after the past and `before`, and without what is among the past. Policies are for what is live:
+   * the past waits for as long as the client needs to read it, and is framed when it leaves.
    */
   release({ past, before, placeOf }: Released): void {
     this.#host.turn.settle()
@@ -154,8 +154,11 @@ export class Outbox implements Pending {
     this.#forget()
     for (const frame of first) this.#keep(frame)
     // Behind what waits the past waits with it; else it leaves at the client's pace.
-    if (first.length === 0) this.#past = this.#past.length === 0 ? past : [...this.#past, ...past]
-    else for (const publication of past) this.#keep(publication.frame(this.format))
+    if (first.length === 0) {
+      const others = this.#past
+      this.#forgetPast()
+      this.#past = others.length === 0 ? past : [...others, ...past]
+    } else for (const publication of past) this.#keep(publication.frame(this.format))
     if (before !== null) this.#keep(new Frame(before))
     for (const frame of rest) this.#keep(frame)
   }
@@ -177,7 +180,7 @@ export class Outbox implements Pending {
     while (link?.writable === true && this.#holds === 0 && this.#past.length > 0) this.#writePast(link)
     if (link?.writable !== true || this.#isHeld) {
       this.#hasWaited = true
-      if (this.#past.length > 0 && this.#host.backlog.isOverTotal) this.overflow()
+      if (link !== null && this.#past.length > 0) this.#holdPast()
       return
     }
     // A reader that keeps up gets every message. And only what has not left may be replaced: so one write at a time.
@@ -191,7 +194,7 @@ export class Outbox implements Pending {
   overflow(): void {
     if (this.#isShut) return
     this.#forget()
-    this.#setPast(NO_PAST)
+    this.#forgetPast()
     this.#isShut = true
     this.#isOverflowing = true
     this.#host.turn.add(this)
@@ -206,7 +209,7 @@ export class Outbox implements Pending {
     // to clients that do not read would take the memory of all their pasts at once.
     if (this.#isHeld) {
       this.#forget()
-      this.#setPast(NO_PAST)
+      this.#forgetPast()
     }
     this.#isShut = true
     if (link === null) return
@@ -218,7 +221,7 @@ export class Outbox implements Pending {
   /** Drops what waits and takes nothing more. */
   shut(): void {
     this.#forget()
-    this.#setPast(NO_PAST)
+    this.#forgetPast()
     this.#isShut = true
     this.#link = null
   }
@@ -280,17 +283,24 @@ export class Outbox implements Pending {
       batch = batch.append(publication.frame(this.format))
       count++
     }
+    if (this.#holdsPast) this.#host.backlog.letGoPast(this.#past.slice(0, count))
     this.#past = count === this.#past.length ? NO_PAST : this.#past.slice(count)
+    if (this.#past.length === 0) this.#holdsPast = false
     this.#write(batch, link)
-    if (this.#past.length === 0 || !link.writable) this.#setPast(this.#past)
   }
 
-  /** What of the past waits for a client that does not read keeps in memory what history may have let go of: it counts as backlog. */
-  #setPast(past: readonly Publication[]): void {
-    const bytes = past.reduce((sum, { json }) => sum + json.length, 0)
-    this.#host.backlog.changePast(bytes - this.#pastBytes)
-    this.#past = past
-    this.#pastBytes = bytes
+  /** Only while it is congested: of a thousand that come back at once, most get their past without having to wait. */
+  #holdPast(): void {
+    const { backlog } = this.#host
+    if (!this.#holdsPast) backlog.holdPast(this.#past)
+    this.#holdsPast = true
+    if (backlog.isOverTotal) this.overflow()
+  }
+
+  #forgetPast(): void {
+    if (this.#holdsPast) this.#host.backlog.letGoPast(this.#past)
+    this.#holdsPast = false
+    this.#past = NO_PAST
   }
 
   #mayReplace(): boolean {

@@ -52,7 +52,7 @@ export class Recall {
     return this.#rules.keepHistory
   }
 
-  /** Where a client is that has got nothing yet: whatever comes later, it will get. `null` where no group keeps history. */
+  /** Where a client is that has got nothing yet: whatever comes later, it will get. `null` where the layer does not know yet. */
   get position(): string | null {
     return this.#layer.position
   }
