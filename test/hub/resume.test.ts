@@ -235,6 +235,18 @@ describe('a thousand clients that come back at once', () => {
     expect(shared).toHaveLength(50)
     for (const link of links) expect(numbers(link)).toEqual(Array.from({ length: 50 }, (_, i) => i + 1))
   })
+
+  // Symptom: with more than 4 MiB to replay nothing was shared: each client pushed out what the next would have looked for.
+  test('share also what is more than a few megabytes', async () => {
+    const { connect, publish } = setup({ count: 10_000, bytes: 64 * 1024 * 1024 })
+    const { cursor } = await publish('kept.a')
+    for (let i = 0; i < 80; i++) await publish('kept.a', { text: 'x'.repeat(100_000) })
+    const links = await Promise.all([1, 2, 3].map(() => connect(query(['kept.a'], cursor))))
+    await settled()
+    expect(links.map((link) => numbers(link).length)).toEqual([80, 80, 80])
+    const frames = links.flatMap(({ batches }) => batches.flatMap((batch) => batch.frames()))
+    expect(new Set(frames.filter(({ publication }) => publication !== null)).size).toBe(80)
+  })
 })
 
 describe('a new client with history=n', () => {
@@ -399,6 +411,65 @@ describe('what is counted', () => {
   })
 })
 
+describe('two groups joined at once with history', () => {
+  // Symptom: a handler had messages of the second group twice, and a cursor went past some that it had yet to have.
+  test.each(['/plain', '/handled'])(
+    'each come once and in order, whichever past comes first: %s',
+    async (path) => {
+      const { hub, connect, layer, publish } = setup()
+      const answers = new Map<string, () => void>()
+      const replay = layer.replay.bind(layer)
+      layer.replay = async (request) => {
+        const [group = ''] = request.groups.keys()
+        if (request.after === null) await new Promise<void>((resolve) => answers.set(group, resolve))
+        return replay(request)
+      }
+      const handled: number[] = []
+      const join = {
+        receive: (connection: { join(group: string, options: { history: number }): Promise<void> }) =>
+          Promise.all(['kept.a', 'kept.b'].map((group) => connection.join(group, { history: 9 }))),
+      }
+      hub.consumer('/plain', join)
+      hub.consumer('/handled', { ...join, handlers: { n: (_c, { n }) => void handled.push(n as number) } })
+      for (const group of ['kept.a', 'kept.b']) await publish(group)
+      const link = await connect(path)
+      // A handler's turn comes when `receive` is done, which waits for both.
+      link.say({ send: { type: 'go' } })
+      await settled()
+      for (const group of ['kept.b', 'kept.a', 'kept.b']) await publish(group)
+      answers.get('kept.a')?.()
+      await settled()
+      answers.get('kept.b')?.()
+      await settled()
+      await publish('kept.b')
+      await settled()
+      const got = path === '/plain' ? numbers(link) : handled
+      expect(got.filter((n) => [0, 3].includes(n))).toEqual([0, 3])
+      expect(got.filter((n) => ![0, 3].includes(n))).toEqual([1, 2, 4, 5])
+    },
+  )
+})
+
+describe('a past that waits for congested clients', () => {
+  test('counts once, however many wait for it, and no more when they have gone', async () => {
+    const { hub, connect, publish } = setup({ count: 10_000, bytes: 64 * 1024 * 1024 })
+    const { cursor } = await publish('kept.a')
+    for (let i = 0; i < 100; i++) await publish('kept.a', { text: 'x'.repeat(10_000) })
+    const slow = await Promise.all([1, 2, 3].map(() => connect(query(['kept.a'], cursor), {}, 1)))
+    await settled()
+    expect(hub.stats.backlogBytes).toBeGreaterThan(1_000_000)
+    expect(hub.stats.backlogBytes).toBeLessThan(1_100_000)
+    slow[0]?.drain()
+    slow[1]?.cut()
+    await settled()
+    expect(hub.stats.backlogBytes).toBeGreaterThan(1_000_000)
+    slow[2]?.drain()
+    await settled()
+    expect(hub.stats.backlogBytes).toBe(0)
+    expect(numbers(slow[2] as FakeLink)).toHaveLength(100)
+  })
+})
+
 describe('a client that goes', () => {
   // Symptom: the memory of a hub that closed grew by the whole past of every client that had stopped reading.
   test('is not sent all of its past at once when it does not read', async () => {
@@ -492,6 +563,23 @@ describe('types that a consumer handles', () => {
     }
     expect(handled).toEqual([0, 0, 1, 2])
     expect(numbers(again)).toEqual([3])
+  })
+
+  // Symptom: a handler that joined another group with history for what was replayed to it was given none.
+  test('may join with history while they are replayed', async () => {
+    const { hub, connect, publish } = setup()
+    for (let i = 0; i < 3; i++) await publish('kept.b', { type: 'old' })
+    hub.consumer('/handled', {
+      connect: (connection) => connection.join('kept.a'),
+      handlers: { n: (connection) => connection.join('kept.b', { history: 2 }) },
+    })
+    const { cursor } = await publish('kept.a')
+    await publish('kept.a')
+    const link = await connect(`/handled?cursor=${cursor}`)
+    await settled()
+    expect(link.envelopes.filter(({ past }) => past !== undefined).map(({ message }) => message?.n)).toEqual([
+      1, 2,
+    ])
   })
 
   // Symptom: a client came back again and again and was refused with handshake-timeout, its handlers at work each time.
