@@ -29,8 +29,9 @@ export class CatchUp {
   readonly #recall: Recall
   /** For how many pasts something is held back. */
   #holds = 0
-  /** Until its past is known. */
-  #arrival: Arrival | null
+  readonly #after: string | null
+  /** From its knock at the door until its past is known. */
+  #arrival: Arrival | null = null
   /** What `open` is to say, until it is let in. */
   #first: Pick<Arrival, 'cursor' | 'reset' | 'hasResumed'> | null = null
 
@@ -38,12 +39,15 @@ export class CatchUp {
   constructor(reader: Reader, recall: Recall, after: string | null) {
     this.#reader = reader
     this.#recall = recall
-    this.#arrival = new Arrival(recall, after)
+    this.#after = after
   }
 
-  /** It is at the door: what its groups get from now on waits for its past. */
-  begin(): void {
+  /** It is at the door: what its groups get from now on waits for its past. Resolves when it may join groups. */
+  async begin(): Promise<void> {
     this.#hold()
+    // Where it is must be known before it is in any group: else nothing would say what it missed while it joined.
+    await this.#recall.ready()
+    this.#arrival = new Arrival(this.#recall, this.#after)
   }
 
   /** Before it is let in: what it missed, or the newest of its groups. Rejects with the layer's error. */

@@ -97,7 +97,7 @@ export class HubCore implements ConnectionHost, GateHost {
       },
     )
     this.groups = new Groups(layer, this.started, this.turn, (group) => groupRules.slowOf(group))
-    this.recall = new Recall(layer, groupRules, clock)
+    this.recall = new Recall(layer, this.started, groupRules, clock)
     this.backlog = new Backlog(limits.maxTotalBacklogBytes)
     this.#heartbeats = new Heartbeats(limits, clock)
   }

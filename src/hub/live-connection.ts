@@ -182,8 +182,8 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
         this.#decide = null
         resolve(denial)
       }
-      this.#catchUp?.begin()
       this.#inbox.push(async () => {
+        await this.#catchUp?.begin()
         await this.route.consumer.connect?.(this)
         if (this.#phase === CONNECTING) await this.#catchUp?.arrive(this.groups)
         this.#decide?.(null)

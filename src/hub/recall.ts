@@ -35,14 +35,17 @@ const SHARED_MS = 10_000
  */
 export class Recall {
   readonly #layer: ChannelLayer
+  readonly #started: Promise<void>
   readonly #rules: GroupRules
   readonly #clock: Clock
   readonly #shared = new Map<string, Publication>()
   #sharedBytes = 0
   #stopTimer: (() => void) | null = null
 
-  constructor(layer: ChannelLayer, rules: GroupRules, clock: Clock) {
+  /** @param started resolves when the layer can be used */
+  constructor(layer: ChannelLayer, started: Promise<void>, rules: GroupRules, clock: Clock) {
     this.#layer = layer
+    this.#started = started
     this.#rules = rules
     this.#clock = clock
   }
@@ -55,6 +58,11 @@ export class Recall {
   /** Where a client is that has got nothing yet: whatever comes later, it will get. `null` where the layer does not know yet. */
   get position(): string | null {
     return this.#layer.position
+  }
+
+  /** Resolves when the position is known, or never will be: the failure is for those who ask the layer for something. */
+  async ready(): Promise<void> {
+    if (this.position === null) await this.#started.catch(() => {})
   }
 
   keepsHistory(group: string): boolean {

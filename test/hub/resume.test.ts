@@ -109,6 +109,44 @@ describe('a client that comes back', () => {
     expect(numbers(link)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
   })
 
+  // Symptom: `open` without a cursor, and a hole after the next cut. The client came while the layer was starting (a journal is read then),
+  // and where it was when it knocked was taken before that was known.
+  test('has a cursor also when it comes before the layer can be used', async () => {
+    const { backend, connect } = fakeBackend()
+    const inner = memoryLayer()
+    let start = () => {}
+    let isStarted = false
+    const layer = new Proxy(inner, {
+      get(target, name) {
+        if (name === 'position' && !isStarted) return null
+        if (name === 'start')
+          return async (given: Parameters<typeof inner.start>[0]) => {
+            await new Promise<void>((resolve) => {
+              start = resolve
+            })
+            await target.start(given)
+            isStarted = true
+          }
+        const value: unknown = Reflect.get(target, name, target)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+    const hub = createHub({ backend, layer, groups: [{ match: 'kept.*', history: {} }] })
+    hub.consumer('/events', groupsConsumer())
+    hub.attach({})
+    const coming = connect(query(['kept.a']))
+    await settled()
+    start()
+    const link = await coming
+    const { cursor } = link.envelopes[0]?.open ?? {}
+    expect(cursor).toMatch(/\.0$/)
+    link.cut()
+    await hub.groupSend('kept.a', { type: 'n', n: 0 })
+    const again = await connect(query(['kept.a'], cursor))
+    await settled()
+    expect(numbers(again)).toEqual([0])
+  })
+
   test.each([
     ['header over query', { 'last-event-id': 'CURSOR' }, '&cursor=garbage&lastEventId=garbage'],
     ['cursor', {}, '&cursor=CURSOR'],
