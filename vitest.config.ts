@@ -12,6 +12,7 @@ export default defineConfig({
         find: /^groupcast\/layers\/journal$/,
         replacement: source('./src/layers/file-journal/index.ts'),
       },
+      { find: /^groupcast\/layers\/nats$/, replacement: source('./src/layers/nats/index.ts') },
       { find: /^groupcast\/testing$/, replacement: source('./src/testing/index.ts') },
     ],
   },

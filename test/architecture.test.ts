@@ -59,6 +59,7 @@ const MAY_USE: Readonly<Record<string, RegExp>> = {
   // For its types alone: what a response can do, the application brings along.
   streaming: /^node:http2?$/,
   'transports/node': /^(ws|node:(http|https|http2|net|stream))$/,
+  'layers/nats': /^@nats-io\/transport-node$/,
   'layers/file-journal': /^node:(crypto|fs|net|path|timers\/promises|zlib)$/,
   testing: /^node:(assert(\/strict)?|timers\/promises|crypto|net)$/,
   load: /^(hdr-histogram-js|ws|node:.*)$/,
