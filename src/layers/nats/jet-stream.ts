@@ -128,27 +128,55 @@ export class JetStream {
     }
     const subscription = this.#wire.subscribe(inbox, onMessage, done.reject)
     try {
-      const consumer = await this.#ask<{ name: string; num_pending: number }>(`CONSUMER.CREATE.${stream}`, {
-        stream_name: stream,
-        config: {
-          deliver_subject: inbox,
-          filter_subject: subject,
-          deliver_policy: 'by_start_sequence',
-          opt_start_seq: from,
-          ack_policy: 'none',
-          replay_policy: 'instant',
-          max_deliver: 1,
-          mem_storage: true,
-          num_replicas: 1,
-          flow_control: true,
-          idle_heartbeat: HEARTBEAT_MS * 1e6,
-        },
+      const { name, num_pending } = await this.#consume(stream, {
+        deliver_subject: inbox,
+        filter_subject: subject,
+        deliver_policy: 'by_start_sequence',
+        opt_start_seq: from,
+        flow_control: true,
+        idle_heartbeat: HEARTBEAT_MS * 1e6,
       })
-      if (consumer.num_pending > 0) await done.promise
-      this.#ask(`CONSUMER.DELETE.${stream}.${consumer.name}`).catch(() => {})
+      if (num_pending > 0) await done.promise
+      this.#ask(`CONSUMER.DELETE.${stream}.${name}`).catch(() => {})
     } finally {
       subscription.unsubscribe()
     }
+  }
+
+  /** Hands over the subject and the sequence of all that is stored from now on, in order, for as long as the connection lives. */
+  async follow(
+    stream: string,
+    subject: string,
+    onStored: (subject: string, sequence: number) => void,
+  ): Promise<void> {
+    const inbox = this.#wire.newInbox()
+    // That it is denied is known before the consumer is made: answers come to the same inbox.
+    this.#wire.subscribe(
+      inbox,
+      (msg) => onStored(msg.subject, metadataOf(msg).sequence),
+      () => {},
+    )
+    await this.#consume(stream, {
+      deliver_subject: inbox,
+      filter_subject: subject,
+      deliver_policy: 'new',
+      headers_only: true,
+    })
+  }
+
+  /** Makes a consumer that goes with the subscription to what it delivers. */
+  #consume(stream: string, config: object): Promise<{ name: string; num_pending: number }> {
+    return this.#ask(`CONSUMER.CREATE.${stream}`, {
+      stream_name: stream,
+      config: {
+        ...config,
+        ack_policy: 'none',
+        replay_policy: 'instant',
+        max_deliver: 1,
+        mem_storage: true,
+        num_replicas: 1,
+      },
+    })
   }
 
   /** Flow control wants an answer; a heartbeat comes when there is nothing more. */
@@ -190,18 +218,19 @@ export class JetStream {
 
 /** @returns how many are yet to come */
 function takeDelivered(msg: Msg, take: (stored: Stored) => void): number {
+  const { sequence, at, pending } = metadataOf(msg)
+  take({ sequence, subject: msg.subject, at, data: Buffer.from(msg.data) })
+  return pending
+}
+
+/** What a consumer says of a message, in the subject for answers. */
+function metadataOf(msg: Msg): { readonly sequence: number; readonly at: number; readonly pending: number } {
   // $JS.ACK.<stream>.<consumer>.<delivered>.<stream sequence>.<consumer sequence>.<time>.<pending>; newer servers put a domain and an
   // account before the stream, and may put something behind.
   const tokens = (msg.reply ?? '').split('.')
   const first = tokens.length > 9 ? 7 : 5
   const [sequence, , nanoseconds, pending] = tokens.slice(first, first + 4)
-  take({
-    sequence: Number(sequence),
-    subject: msg.subject,
-    at: Number(nanoseconds) / 1e6,
-    data: Buffer.from(msg.data),
-  })
-  return Number(pending)
+  return { sequence: Number(sequence), at: Number(nanoseconds) / 1e6, pending: Number(pending) }
 }
 
 function jsonOf<T>(msg: Msg): T {

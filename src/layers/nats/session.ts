@@ -1,4 +1,4 @@
-import type { ConnectionOptions, Msg } from '@nats-io/transport-node'
+import type { ConnectionOptions, Msg, MsgHdrs } from '@nats-io/transport-node'
 import type { HistoryBounds } from '../../history.ts'
 import { type Deferred, deferred } from '../broker/deferred.ts'
 import type { Attempt, Session } from '../broker/lifeline.ts'
@@ -8,6 +8,7 @@ import { type KeptMessage, select } from './history.ts'
 import { JetStream, type Stored } from './jet-stream.ts'
 import type { ResolvedOptions } from './options.ts'
 import { Rounds } from './rounds.ts'
+import { StreamOrder } from './stream-order.ts'
 import { MARKS, type OpenedHistory, Streams } from './streams.ts'
 import { decodeToken, encodeToken, type Subjects } from './subjects.ts'
 import { NobodyThere, type Refused, type Subscription, Wire } from './wire.ts'
@@ -42,6 +43,14 @@ export interface KeptPublication extends KeptMessage {
   readonly json: string
 }
 
+/** A publication of a group that keeps history, as it came. */
+interface Kept {
+  readonly sequence: number
+  /** That of the group's publication before it; 0: there is none. */
+  readonly previous: number
+  readonly json: string
+}
+
 /** What came before the session was live. */
 interface Early {
   readonly group: string
@@ -65,6 +74,8 @@ export class NatsSession implements Session {
   readonly #attempt: Attempt
   readonly #stored: string
   readonly #groups = new Map<string, Heard>()
+  /** The same, by the subject that their publications are stored under. */
+  readonly #heardBySubject = new Map<string, Heard>()
   readonly #fences = new Rounds<void, number>(
     () => this.#fence(),
     () => {},
@@ -74,8 +85,10 @@ export class NatsSession implements Session {
     () => {},
   )
   readonly #reads = new Map<string, Rounds<number, readonly KeptPublication[]>>()
-  /** Who waits for a fence of this node to come back, with its sequence. */
-  readonly #fenceWaiters = new Set<{ readonly sequence: number; readonly back: Deferred<void> }>()
+  /** Puts what comes in order; `null` where it comes in order. */
+  readonly #order: StreamOrder | null
+  /** The fence that is under way: those that are subscribed when it is sent are proved by it. */
+  #fenceWaiter: { readonly proved: readonly Heard[]; readonly back: Deferred<number> } | null = null
   /** What is to be handed on when the session is live; `null` then. */
   #early: Early[] | null = []
   #isGone = false
@@ -131,6 +144,7 @@ export class NatsSession implements Session {
     this.js = js
     this.history = history
     this.#stored = host.subjects.stored(history.epoch)
+    this.#order = history.isReplicated || isOrdered(wire.serverVersion) ? null : new StreamOrder()
   }
 
   /** Where this node is. */
@@ -150,7 +164,7 @@ export class NatsSession implements Session {
     const heard = this.#hear(group)
     await this.#wire.flush()
     if (heard.denied !== null) {
-      this.#groups.delete(group)
+      await this.unsubscribe(group)
       throw heard.denied
     }
     if (this.#host.boundsOf(group, this.history) === null) return
@@ -166,6 +180,8 @@ export class NatsSession implements Session {
   async unsubscribe(group: string): Promise<void> {
     this.#groups.get(group)?.subscription.unsubscribe()
     this.#groups.delete(group)
+    this.#heardBySubject.delete(this.#storedSubject(group))
+    this.#order?.settle()
   }
 
   /** Sends to a group that keeps no history. Resolves when the server has it. */
@@ -289,8 +305,8 @@ export class NatsSession implements Session {
   #end(): void {
     this.#isGone = true
     const error = new Error('The session is over.')
-    for (const { back } of this.#fenceWaiters) back.reject(error)
-    this.#fenceWaiters.clear()
+    this.#fenceWaiter?.back.reject(error)
+    this.#fenceWaiter = null
   }
 
   async #begin(groups: readonly string[]): Promise<void> {
@@ -300,10 +316,12 @@ export class NatsSession implements Session {
       refusal = error
     }
     this.#wire.subscribe(subjects.nodeWildcard(nodeId), (msg) => this.#onPush(msg), onDenied)
-    this.#wire.subscribe(`${subjects.live}.f.${encodeToken(nodeId)}`, (msg) => this.#onFence(msg), onDenied)
-    this.#wire.subscribe(`${subjects.live}.x`, (msg) => this.#onFlush(msg), onDenied)
+    const marks = this.#order === null ? [`f.${encodeToken(nodeId)}`, 'x'] : []
+    for (const mark of marks)
+      this.#wire.subscribe(`${subjects.live}.${mark}`, (msg) => this.#onMark(msg), onDenied)
     for (const group of groups) this.#hear(group)
     await this.#wire.flush()
+    if (this.#order !== null) await this.#feed(this.#order)
     const denied = refusal ?? groups.map((group) => this.#groups.get(group)?.denied).find(Boolean)
     if (denied) throw denied
     await this.#mark()
@@ -324,6 +342,7 @@ export class NatsSession implements Session {
     )
     const heard: Heard = { subscription, denied: null, since: null, last: 0 }
     this.#groups.set(group, heard)
+    this.#heardBySubject.set(this.#storedSubject(group), heard)
     return heard
   }
 
@@ -336,15 +355,27 @@ export class NatsSession implements Session {
       return
     }
     // Of an older stream that is gone.
-    if (!headers.get('Nats-Subject').startsWith(`${this.#stored}.`)) return
+    if (!this.#isOurs(headers)) return
     const sequence = Number(headers.get('Nats-Sequence'))
     const previous = Number(headers.get('Nats-Last-Sequence'))
+    const keep = () => this.#onKept(group, heard, { sequence, previous, json })
+    if (this.#order === null) keep()
+    else this.#order.came(sequence, keep)
+  }
+
+  #onKept(group: string, heard: Heard, { sequence, previous, json }: Kept): void {
+    if (this.#isGone) return
     if (heard.since !== null && previous > Math.max(heard.since, heard.last)) {
       this.#attempt.lost(new Error(`Publication ${previous} of the stream of history did not come.`))
       return
     }
     heard.last = sequence
     this.#handOn({ group, publication: { json, cursor: this.#cursor(sequence) }, sequence })
+  }
+
+  /** Whether the stream of this session stored it. */
+  #isOurs(headers: MsgHdrs): boolean {
+    return headers.get('Nats-Subject').startsWith(`${this.#stored}.`)
   }
 
   #handOn(early: Early): void {
@@ -364,40 +395,55 @@ export class NatsSession implements Session {
     if (channel !== null) this.#host.push(channel, textOf(msg.data))
   }
 
-  #onFence({ headers }: Msg): void {
-    if (headers?.get('Nats-Subject').startsWith(`${this.#stored}.`) !== true) return
-    const sequence = Number(headers.get('Nats-Sequence'))
-    this.#lastFence = sequence
-    this.#sequence = Math.max(this.#sequence, sequence)
-    for (const waiter of this.#fenceWaiters) {
-      if (waiter.sequence > sequence) continue
-      this.#fenceWaiters.delete(waiter)
-      waiter.back.resolve()
-    }
+  /** A fence of this node, or a flush. */
+  #onMark({ headers }: Msg): void {
+    if (headers !== undefined && this.#isOurs(headers))
+      this.#passed(headers.get('Nats-Subject'), Number(headers.get('Nats-Sequence')))
   }
 
-  #onFlush({ headers }: Msg): void {
-    if (headers?.get('Nats-Subject').startsWith(`${this.#stored}.`) !== true) return
-    this.#flushedTo = Number(headers.get('Nats-Sequence'))
+  /** All up to here has come. */
+  #passed(subject: string, sequence: number): void {
+    if (this.#isGone) return
+    const kind = subject.charAt(this.#stored.length + 1)
+    if (kind === 'x') this.#flushedTo = sequence
+    if (this.#early === null || kind === 'f') this.#sequence = Math.max(this.#sequence, sequence)
+    if (kind === 'f' && subject.endsWith(`.${encodeToken(this.#host.nodeId)}`)) this.#onFence(sequence)
+  }
+
+  #onFence(sequence: number): void {
+    const waiter = this.#fenceWaiter
+    this.#fenceWaiter = null
+    // At once: what comes next is checked by it.
+    for (const heard of waiter?.proved ?? []) heard.since = sequence
+    waiter?.back.resolve(sequence)
   }
 
   async #fence(): Promise<number> {
     // They were subscribed before: what is stored behind the fence comes to them.
     const proved = [...this.#groups.values()].filter(({ since }) => since === null)
+    const waiter = { proved, back: deferred<number>() }
+    this.#fenceWaiter = waiter
     const before = this.#lastFence
-    const sequence = await this.#store(`f.${encodeToken(this.#host.nodeId)}`, '{}')
-    if (sequence <= before) {
-      const error = new Error(`The stream of history went back from ${before} to ${sequence}.`)
+    const stored = await this.#store(`f.${encodeToken(this.#host.nodeId)}`, '{}')
+    if (stored <= before) {
+      const error = new Error(`The stream of history went back from ${before} to ${stored}.`)
       this.#attempt.lost(error)
       throw error
     }
-    if (this.#lastFence < sequence) {
-      const waiter = { sequence, back: deferred<void>() }
-      this.#fenceWaiters.add(waiter)
-      await waiter.back.promise
+    this.#lastFence = await waiter.back.promise
+    return this.#lastFence
+  }
+
+  /** The numbers of the stream, for as long as the session lives. */
+  async #feed(order: StreamOrder): Promise<void> {
+    const onNumber = (subject: string, sequence: number) => {
+      const isAwaited = () => {
+        const heard = this.#heardBySubject.get(subject)
+        return heard !== undefined && heard.since !== null && sequence > heard.since
+      }
+      order.fed(sequence, isAwaited, () => this.#passed(subject, sequence))
     }
-    for (const heard of proved) heard.since = sequence
-    return sequence
+    await this.js.follow(this.#host.subjects.historyStream, `${this.#stored}.>`, onNumber)
   }
 
   async #store(subject: string, json: string): Promise<number> {
@@ -425,7 +471,7 @@ export class NatsSession implements Session {
     const { clock } = this.#host.options
     const before = clock.now()
     if (this.#clockCheckedAt !== 0 && before - this.#clockCheckedAt < CLOCK_EVERY_MS) return
-    const sequence = await this.#store(`f.${encodeToken(this.#host.nodeId)}`, '{}')
+    const sequence = await this.#store(`t.${encodeToken(this.#host.nodeId)}`, '{}')
     const after = clock.now()
     const stored = await this.js.get(this.#host.subjects.historyStream, sequence)
     if (stored === null) return
@@ -439,7 +485,7 @@ export class NatsSession implements Session {
   }
 
   async #read(group: string, after: number): Promise<readonly KeptPublication[]> {
-    const subject = `${this.#stored}.g.${encodeToken(group)}`
+    const subject = this.#storedSubject(group)
     const stream = this.#host.subjects.historyStream
     const found: KeptPublication[] = []
     const last = () => found.at(-1)?.sequence ?? after
@@ -499,6 +545,10 @@ export class NatsSession implements Session {
     }
   }
 
+  #storedSubject(group: string): string {
+    return `${this.#stored}.g.${encodeToken(group)}`
+  }
+
   #cursor(sequence: number): string {
     return encodeCursor(this.history.epoch, sequence)
   }
@@ -506,6 +556,12 @@ export class NatsSession implements Session {
 
 function keptOf({ sequence, at, data }: Stored): KeptPublication {
   return { sequence, at, bytes: data.length, json: data.toString() }
+}
+
+/** Whether a server republishes in the order in which it stores, whoever sends: see {@link StreamOrder}. */
+function isOrdered(version: string): boolean {
+  const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number)
+  return major > 2 || (major === 2 && (minor > 9 || (minor === 9 && patch >= 16)))
 }
 
 function textOf(data: Uint8Array): string {

@@ -23,6 +23,8 @@ export interface OpenedHistory {
   /** Most messages of a group that it can be relied on for. */
   readonly mostMessages: number
   readonly mostAgeMs: number
+  /** Whether several servers keep it. */
+  readonly isReplicated: boolean
 }
 
 /** Makes the streams, or brings those that are there in line with the options. */
@@ -66,6 +68,7 @@ export class Streams {
       epoch,
       mostMessages: Math.max(1, (config.max_msgs_per_subject ?? 1) - 1),
       mostAgeMs: (config.max_age ?? 0) / 1e6 / AGE_MARGIN,
+      isReplicated: (config.num_replicas ?? 1) > 1,
     }
   }
 

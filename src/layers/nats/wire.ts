@@ -82,6 +82,10 @@ export class Wire {
     })
   }
 
+  get serverVersion(): string {
+    return this.#connection.info?.version ?? ''
+  }
+
   get maxPayload(): number {
     return this.#connection.info?.max_payload ?? 0
   }
