@@ -256,6 +256,22 @@ export const ERRORS = Object.freeze({
     'The channel holds as many messages as its capacity.',
     'Repeat later (`Retry-After`), add readers, or raise the layer’s `capacity`.',
   ),
+  'layer-unavailable': entry(
+    'infrastructure',
+    4012,
+    503,
+    true,
+    'The service cannot be reached at the moment.',
+    'The broker of the channel layer is down, or refused; the text says which. Nothing was sent: repeat when `/ready` says so.',
+  ),
+  'layer-timeout': entry(
+    'infrastructure',
+    4013,
+    504,
+    true,
+    'The service did not answer in time.',
+    'The broker of the channel layer was lost, or did not answer, while this was under way: it may have been sent or not. Repeat it where a second one does no harm.',
+  ),
   'journal-in-use': entry(
     'infrastructure',
     1011,

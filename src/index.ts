@@ -55,6 +55,7 @@ export type {
   ChannelLayer,
   LayerCapabilities,
   LayerPublication,
+  LayerRecovery,
   LayerSink,
   LayerStart,
   LayerStatus,

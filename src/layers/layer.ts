@@ -12,11 +12,13 @@
  *  2. A node that has not added the group, or has discarded it, gets nothing. Other groups are not affected.
  *  3. `groupAdd` and `groupDiscard` are idempotent; discarding a group that was never added does nothing.
  *     Once `groupAdd` has resolved, every later `groupSend` on any node reaches this node.
- *  4. Publications of one sender reach each node in the order in which they were sent. `deliver` may be called before
- *     or after `groupSend` resolves, but never again for a publication that `groupSend` rejected.
+ *  4. Publications of one sender to one group reach each node in the order in which they were sent; where `capabilities.order` is
+ *     `sender`, those to different groups too. `deliver` may be called before or after `groupSend` resolves, but never for a publication
+ *     that `groupSend` rejected, except with `layer-timeout` (obligation 26).
  *  5. `groupSend` to a group without members resolves, and nothing is kept. It never rejects for a full queue.
  *  6. `send` appends to a channel's queue; each message goes to exactly one reader, whichever node reads, in the order sent.
- *     A message waits for a reader that comes later.
+ *     A message waits for a reader that comes later. Where `capabilities.queues` is false nothing waits: a message reaches all who read
+ *     at that moment, a `send` to nobody resolves, and obligations 7 and 8 do not apply.
  *  7. A queue holds at most `capacity` messages (100 unless configured): `send` beyond it rejects with `ChannelFullError` and
  *     changes nothing. Reading makes room again. One full channel does not affect another.
  *  8. A message that waited longer than the expiry (60 s unless configured) is never delivered and takes no room.
@@ -27,7 +29,8 @@
  *     node that is gone, they are dropped.
  * 11. Names and messages are whatever the hub lets through (see `names.ts`); `__proto__` and `constructor` are just names.
  *     A driver that allows fewer names rejects with a `TypeError` (code `invalid-name`) that says what it allows.
- *     Any JSON object with a string `type` arrives as equal JSON, also one of 1 MiB, also with any Unicode text.
+ *     Any JSON object with a string `type` arrives as equal JSON, also one of 1 MiB, also with any Unicode text. What a driver cannot
+ *     carry it rejects with a `GroupcastError` of code `invalid-message` that says why.
  * 12. `flush` forgets all queued messages of all channels. `close` ends the layer: pending `receive`s reject with a `GroupcastError`
  *     of code `hub-closed`, as do all later calls but `close`; once it has resolved the sink is not called again. A second
  *     `close` resolves. A client that the driver was given stays open; one that it opened is closed.
@@ -45,13 +48,31 @@
  * 17. Without a cursor (`after: null`) `replay` gives the newest that each group keeps; nothing is lost then.
  * 18. A limit gives the oldest after a cursor, or the newest without one; `hasMore` says that it left some out.
  * 19. `replay` sees whatever was accepted before it was called. Its `cursor` is the position at which it was taken: `covers(cursor)` is
- *     true for publications up to there, of which the replay gave those it should, and false for all that come later.
+ *     true for publications up to there, of which the replay gave those it should, and false for all that come later. When it resolves,
+ *     the sink has been called with all that it covers in groups that this node has added: what the sink gets from then on is later.
  * 20. `position` is one from which nothing is missed that this node has yet to get: at or before every publication to come. It goes on with
- *     what the node gets.
+ *     what the node gets. When `refresh` resolves, it is at or after all that was accepted before `refresh` was called, on any node.
  * 21. At most `count` publications, of `bytes` bytes together, none older than `ageMs`, are kept of a group; the newest go last. What
  *     a driver cannot keep within these bounds it forgets, and says so by obligation 16.
  * 22. `flush` forgets all history and begins a new epoch. History lost in any other way begins a new one too.
- * 23. A layer without the capability: `position` is `null`, `replay` rejects with a `GroupcastError` of code `history-not-available`.
+ * 23. A layer without the capability: `position` is `null`, `refresh` resolves, and `replay` rejects with a `GroupcastError` of code
+ *     `history-not-available`.
+ *
+ * Failure, for layers whose broker is another process (`layers/broker/` has what drivers share):
+ *
+ * 24. `start` resolves when the node can send and will receive, or when the first attempt to reach the broker has failed. The driver then
+ *     goes on trying, with growing pauses and jitter, and `status` says why it is not ready, and when it is. `start` rejects for misuse only.
+ * 25. While it is not ready, `groupAdd`, `groupSend`, `send`, `replay`, `refresh` and `flush` reject at once with a `GroupcastError` of code
+ *     `layer-unavailable`: nothing has happened, nor will. The same where the broker refuses (no permission, no memory, read-only).
+ *     `groupDiscard` resolves; `receive` waits, and goes on waiting through a break.
+ * 26. What is in flight when the connection is lost, or not answered in time, rejects with code `layer-timeout`: it may have happened. Nothing
+ *     is sent later or twice, by the driver or its client library.
+ * 27. After a break all groups are added again, and before `status` says `ready` and anything else is delivered, the sink's `recovered` is
+ *     called once: with what the groups that keep history got meanwhile, and with those of which that cannot be proved. Groups that keep
+ *     none promise nothing.
+ * 28. A connection on which nothing moves, while the broker looks connected, is noticed within 10 s by a message of the driver to itself.
+ * 29. What nobody waits for is said once a break: by `status`, and by the sink's `report` where an operator must act (wrong password, missing
+ *     permission, a broker that may drop history).
  */
 import type { HistoryBounds } from '../history.ts'
 
@@ -70,6 +91,18 @@ export interface LayerStatus {
   readonly reason?: string
 }
 
+/** What a node missed while it could not hear its broker; obligation 27. */
+export interface LayerRecovery {
+  /** Of the groups that this node has added and that keep history, oldest first. */
+  readonly publications: readonly ReplayedPublication[]
+  /** Those of these groups of which it cannot be proved that nothing else is missing; nothing of them is in `publications`. */
+  readonly lost: readonly string[]
+  /** The position before the break; `null` when nothing was known. */
+  readonly after: string | null
+  /** The position now, after all of these. */
+  readonly cursor: string
+}
+
 /** One node, as its layer calls it. */
 export interface LayerSink {
   /** A publication of a group that this node has added. Synchronous; order matters. */
@@ -78,6 +111,8 @@ export interface LayerSink {
   receive(channel: string, json: string): boolean
   /** The layer's state changed. */
   status(status: LayerStatus): void
+  /** After a break, before anything else is delivered (obligation 27). Synchronous. Optional, so a driver calls it with `?.`. */
+  recovered?(recovery: LayerRecovery): void
   /** Something failed that no caller waits for, and operators must hear of; the layer goes on. Optional, so a driver calls it with `?.`. */
   report?(error: unknown): void
 }
@@ -126,7 +161,7 @@ export interface ChannelLayer {
   /** What the driver can do beyond the required. */
   readonly capabilities: LayerCapabilities
 
-  /** Called once, before anything else. Resolves when the node can send and will receive. */
+  /** Called once, before anything else. Resolves when the node can send and will receive, or is trying to (obligation 24). */
   start(start: LayerStart): Promise<void>
   /** From now on this node gets the group's publications. Resolves when that is true (obligation 3). */
   groupAdd(group: string): Promise<void>
@@ -137,6 +172,8 @@ export interface ChannelLayer {
 
   /** Where this node is (obligation 20); `null` before anything is known, and without the capability. */
   readonly position: string | null
+  /** Brings {@link position} up to what was accepted before the call, on any node (obligation 20). */
+  refresh(): Promise<void>
   /** What groups kept (obligations 15 to 19). */
   replay(request: ReplayRequest): Promise<Replay>
 
@@ -160,4 +197,8 @@ export const CHANNEL_DEFAULTS = Object.freeze({ capacity: 100, expiryMs: 60_000 
 export interface LayerCapabilities {
   /** Keeps history and can replay it. */
   readonly replay: boolean
+  /** Keeps messages of channels for readers that come later (obligations 6 to 8). */
+  readonly queues: boolean
+  /** What keeps its order: all that one sender sends to groups, or all that it sends to one group (obligation 4). */
+  readonly order: 'sender' | 'group'
 }

@@ -200,7 +200,7 @@ class Broker implements MemoryBroker {
 
 class MemoryLayer implements ChannelLayer {
   readonly name = 'memory'
-  readonly capabilities = Object.freeze({ replay: true })
+  readonly capabilities = Object.freeze({ replay: true, queues: true, order: 'sender' } as const)
   readonly #broker: Broker
   /** Nobody else has this broker. */
   readonly #ownsBroker: boolean
@@ -270,6 +270,11 @@ class MemoryLayer implements ChannelLayer {
     // Until it is read, nobody knows where a journal ends.
     if (this.#broker.journalQueue !== null && this.#node === null) return null
     return this.#broker.positionOf(this.#node)
+  }
+
+  async refresh(): Promise<void> {
+    // Whatever was accepted, this process has.
+    this.#started()
   }
 
   async replay(request: ReplayRequest): Promise<Replay> {

@@ -14,6 +14,14 @@ import type {
 } from '../layers/layer.ts'
 import type { Patience } from './patience.ts'
 
+/** How the messages of fences begin, which no case sees. */
+const FENCE_START = '{"type":"conformance.fence"'
+
+/** What tells that whatever was sent before it has come. */
+export function fenceOf(n: number): string {
+  return `${FENCE_START},"n":${n}}`
+}
+
 /** Most cases send numbers, in messages like this. */
 export function messageOf(n: number): string {
   return JSON.stringify({ type: 'conformance.number', n })
@@ -110,6 +118,11 @@ export class TestNode {
     return this.#patience.until(() => this.numbers(group).length >= count, what)
   }
 
+  /** Waits until a fence has come. */
+  fenced(group: string, fence: string): Promise<void> {
+    return this.#patience.until(() => this.sink.fences.has(`${group} ${fence}`), `a fence in group ${group}`)
+  }
+
   /** Waits until that many messages have been pushed to a channel of this node. */
   reached(channel: string, count: number): Promise<void> {
     return this.#patience.until(
@@ -129,6 +142,11 @@ export class TestNode {
 
   replayOf(request: ReplayRequest): Promise<Replay> {
     return this.#within(this.layer.replay(request), 'replay()')
+  }
+
+  /** Brings the position up to now. */
+  refresh(): Promise<void> {
+    return this.#within(this.layer.refresh(), 'refresh()')
   }
 
   flush(): Promise<void> {
@@ -164,7 +182,14 @@ class RecordingSink implements LayerSink {
   onReceive: (channel: string) => boolean = () => true
   onStatus: (status: LayerStatus) => void = () => {}
 
+  /** Fences that came in groups; see `Trial.fence`. */
+  readonly fences = new Set<string>()
+
   deliver(group: string, publication: LayerPublication): void {
+    if (publication.json.startsWith(FENCE_START)) {
+      this.fences.add(`${group} ${publication.json}`)
+      return
+    }
     if (this.isClosed) this.violations.push(`12: deliver(${group}) after close`)
     else if (!this.groups.has(group)) this.violations.push(`2: deliver(${group}), which is not added`)
     this.delivered.push({ group, ...publication })

@@ -3,12 +3,15 @@ import assert from 'node:assert/strict'
 import { setTimeout as delay } from 'node:timers/promises'
 import { systemClock } from '../clock.ts'
 import { ChannelFullError } from '../errors.ts'
+import type { HistoryBounds } from '../history.ts'
+import type { LayerCapabilities } from '../layers/layer.ts'
 import { keptGroups } from './kept-groups.ts'
 import type { ConformanceClient, ConformanceNodes, LayerConformanceOptions } from './layer-options.ts'
 import { type ManualClock, manualClock } from './manual-clock.ts'
 import { Patience } from './patience.ts'
-import { TestNode } from './test-node.ts'
+import { fenceOf, TestNode } from './test-node.ts'
 import { assertWithoutHistory } from './without-history.ts'
+import { assertWithoutQueues } from './without-queues.ts'
 
 /** A case before it has a driver. */
 export interface CaseSpec {
@@ -20,10 +23,10 @@ export interface CaseSpec {
   /** Whether messages expire after the suite's `expiryMs`, rather than after the driver's default. */
   readonly expires?: true
   /**
-   * A manual clock: the case is left out without one. History: where a layer does not have the capability, the case is that
-   * it fails cleanly (obligation 23).
+   * A manual clock: the case is left out without one. History and queues: where a layer does not have the capability, the case is that
+   * it does cleanly without (obligations 23 and 6).
    */
-  readonly needs?: 'manual clock' | 'history'
+  readonly needs?: 'manual clock' | 'history' | 'queues'
   run(trial: Trial): Promise<void>
 }
 
@@ -37,6 +40,7 @@ export async function runCase(spec: CaseSpec, options: TrialOptions): Promise<vo
     await trial.start()
     // What a driver cannot do it must not do silently: instead of such a case there is this.
     if (spec.needs === 'history' && !trial.keepsHistory) await assertWithoutHistory(trial.nodes)
+    else if (spec.needs === 'queues' && !trial.keepsQueues) await assertWithoutQueues(trial)
     else await spec.run(trial)
     await trial.close()
     trial.assertSinksRespected()
@@ -58,6 +62,7 @@ export class Trial {
   readonly #options: TrialOptions
   readonly #made: ConformanceNodes
   readonly #clock: ManualClock | null
+  readonly #historyOf: (group: string) => HistoryBounds | null
   readonly #others: Trial[] = []
   #fences = 0
 
@@ -79,9 +84,9 @@ export class Trial {
     clock: ManualClock | null,
   ) {
     assert.equal(made.layers.length, options.nodes, 'create() must return as many layers as it was asked for')
-    const historyOf = keptGroups(options.expiryMs)
+    this.#historyOf = keptGroups(options.expiryMs)
     this.patience = new Patience(options.deadlineMs)
-    this.nodes = made.layers.map((layer) => new TestNode(layer, historyOf, this.patience))
+    this.nodes = made.layers.map((layer) => new TestNode(layer, this.#historyOf, this.patience))
     this.expiryMs = options.expiryMs
     this.seed = options.seed
     this.#spec = spec
@@ -92,10 +97,25 @@ export class Trial {
 
   /** Whether the layers say that they can replay. */
   get keepsHistory(): boolean {
-    const [declared, ...others] = new Set(this.nodes.map(({ layer }) => layer.capabilities.replay))
-    assert.equal(typeof declared, 'boolean', 'capabilities.replay is true or false')
+    return this.#declared('replay') === true
+  }
+
+  /** Whether the layers say that they keep messages of channels for readers that come later. */
+  get keepsQueues(): boolean {
+    return this.#declared('queues') === true
+  }
+
+  /** Whether the layers say that they keep the order of one sender across groups. */
+  get keepsOrderAcrossGroups(): boolean {
+    return this.#declared('order') === 'sender'
+  }
+
+  #declared(capability: keyof LayerCapabilities): unknown {
+    const [declared, ...others] = new Set(this.nodes.map(({ layer }) => layer.capabilities[capability]))
     assert.deepEqual(others, [], 'all nodes must declare the same capabilities')
-    return declared as boolean
+    const allowed: readonly unknown[] = capability === 'order' ? ['sender', 'group'] : [true, false]
+    assert.ok(allowed.includes(declared), `capabilities.${capability} is ${allowed.join(' or ')}`)
+    return declared
   }
 
   async start(): Promise<void> {
@@ -143,16 +163,35 @@ export class Trial {
   /**
    * Resolves when everything that `from` sent to groups has reached every node that it is going to reach:
    * publications of one sender arrive in order, so what is not there when a later one is will never be.
-   * Proves absence without a sleep.
+   * Proves absence without a sleep. Where order holds within a group only, each group gets a fence of its own.
    */
   async fence(from: TestNode): Promise<void> {
-    const group = `fence.${this.#fences++}`
+    const n = this.#fences++
     const open = this.nodes.filter((node) => !node.sink.isClosed)
-    await Promise.all(open.map((node) => node.add(group)))
-    await from.publish(group, 0)
-    await Promise.all(open.map((node) => node.arrived(group, 1)))
+    if (this.keepsOrderAcrossGroups) {
+      await this.#fenceGroup(from, `fence.${n}`, open, fenceOf(n))
+    } else {
+      const groups = new Set(open.flatMap((node) => [...node.sink.groups]))
+      for (const group of groups) {
+        const members = open.filter((node) => node.sink.groups.has(group))
+        // A group with history would keep the fence; those have one order, which one of their own shows.
+        const fenced = this.#historyOf(group) === null ? group : `kept.fence.${n}`
+        await this.#fenceGroup(from, fenced, members, fenceOf(n))
+      }
+    }
     // For a layer that repeats a publication a moment later.
     await new Promise(setImmediate)
+  }
+
+  async #fenceGroup(
+    from: TestNode,
+    group: string,
+    members: readonly TestNode[],
+    fence: string,
+  ): Promise<void> {
+    await Promise.all(members.map((node) => node.add(group)))
+    await from.publishJson(group, fence)
+    await Promise.all(members.map((node) => node.fenced(group, fence)))
   }
 
   /** Fails unless the channel is empty: the next message is the one that is sent now. */

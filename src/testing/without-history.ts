@@ -18,6 +18,8 @@ export async function assertWithoutHistory(nodes: readonly TestNode[]): Promise<
       }
     }
     assert.equal(node.layer.position, null, 'position must stay null')
+    await node.refresh()
+    assert.equal(node.layer.position, null, 'refresh must resolve and change nothing')
     await node.arrived('kept.a', 1)
     for (const { cursor } of node.sink.delivered)
       assert.equal(cursor, null, 'sinks must get null for a cursor')

@@ -681,7 +681,9 @@ describe('history of a hub', () => {
   })
 
   test('needs a layer that keeps it', () => {
-    const layer = Object.assign(Object.create(memoryLayer()), { capabilities: { replay: false } })
+    const layer = Object.assign(Object.create(memoryLayer()), {
+      capabilities: { replay: false, queues: true, order: 'sender' },
+    })
     expect(() => createHub({ layer, groups: [{ match: '*', history: {} }] })).toThrow('does not keep')
     expect(() => createHub({ groups: [{ match: '*', history: { count: 0 } }] })).toThrow('count')
   })

@@ -25,7 +25,7 @@ export function skeletonLayer(options: SkeletonLayerOptions): ChannelLayer {
 
 class SkeletonLayer implements ChannelLayer {
   readonly name = 'skeleton'
-  readonly capabilities = { replay: false }
+  readonly capabilities = { replay: false, queues: true, order: 'sender' } as const
   readonly position = null
   readonly #options: Required<SkeletonLayerOptions>
   readonly #client: BrokerClient
@@ -71,6 +71,10 @@ class SkeletonLayer implements ChannelLayer {
     // the broker, too.
     await this.#client.publish(this.#subject('group', group), json)
     return null
+  }
+
+  async refresh(): Promise<void> {
+    this.#assertOpen()
   }
 
   async replay(): Promise<never> {

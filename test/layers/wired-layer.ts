@@ -35,7 +35,18 @@ function wired(inner: ChannelLayer): ChannelLayer {
     groupAdd: (group) => there(() => inner.groupAdd(group)),
     groupDiscard: (group) => there(() => inner.groupDiscard(group)),
     groupSend: (group, json) => there(() => inner.groupSend(group, json)),
-    replay: (request) => there(() => inner.replay(request)),
+    async refresh() {
+      await there(() => inner.refresh())
+      const now = inner.position
+      await back(() => {
+        position = now
+      })
+    },
+    async replay(request) {
+      const replay = await there(() => inner.replay(request))
+      // Behind what was delivered before it was taken.
+      return back(() => replay)
+    },
     flush: () => there(() => inner.flush()),
   })
 }

@@ -46,6 +46,7 @@ export const nameCases: readonly CaseSpec[] = [
   },
   {
     title: '11.2 __proto__ and constructor are channel names like others',
+    needs: 'queues',
     async run(trial) {
       for (const [n, name] of JUST_NAMES.entries()) await trial.first.send(name, n)
       for (const [n, name] of JUST_NAMES.entries()) assert.equal(await trial.last.take(name), n)
@@ -76,6 +77,7 @@ export const nameCases: readonly CaseSpec[] = [
   },
   {
     title: '11.4 a channel name works, or is refused with a TypeError',
+    needs: 'queues',
     async run(trial) {
       const allowed: string[] = []
       for (const name of ODD_NAMES) {

@@ -30,6 +30,7 @@ export function changed(inner: ChannelLayer, changes: Partial<ChannelLayer>): Ch
     groupAdd: (group) => inner.groupAdd(group),
     groupDiscard: (group) => inner.groupDiscard(group),
     groupSend: (group, json) => inner.groupSend(group, json),
+    refresh: () => inner.refresh(),
     replay: (request) => inner.replay(request),
     channelOf: (nodeId, localId) => inner.channelOf(nodeId, localId),
     send: (channel, json) => inner.send(channel, json),

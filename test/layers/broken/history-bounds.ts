@@ -109,7 +109,7 @@ export const brokenHistoryBounds: readonly BrokenLayer[] = [
     caughtBy: ['23.1'],
     create: all(() => {
       let nodes = 0
-      return () => ({ capabilities: { replay: nodes++ === 0 } })
+      return (inner) => ({ capabilities: { ...inner.capabilities, replay: nodes++ === 0 } })
     }),
   },
 ]
@@ -121,8 +121,9 @@ export function without(change: (inner: ChannelLayer) => Partial<ChannelLayer>):
     const layers = Array.from({ length: count }, () => {
       const inner = memoryLayer({ broker })
       const none = changed(inner, {
-        capabilities: { replay: false },
+        capabilities: { ...inner.capabilities, replay: false },
         position: null,
+        refresh: () => Promise.resolve(),
         start: (start) => inner.start({ ...start, historyOf: () => null }),
         replay: () => Promise.reject(new GroupcastError('history-not-available')),
       })

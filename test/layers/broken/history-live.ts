@@ -151,6 +151,40 @@ export const brokenReplays: readonly BrokenLayer[] = [
     }),
   },
   {
+    what: 'lets a replay overtake what is on its way to the sink',
+    caughtBy: ['19.6'],
+    create: each((inner) => {
+      let arrived = Promise.resolve()
+      return {
+        ...withSink(inner, (sink) => ({
+          deliver(group, publication) {
+            arrived = arrived
+              .then(() => new Promise(setImmediate))
+              .then(() => sink.deliver(group, publication))
+          },
+        })),
+      }
+    }),
+  },
+  {
+    what: 'knows only what its own sink has got, refreshed or not',
+    caughtBy: ['20.4'],
+    create: each((inner) => {
+      let { position } = inner
+      return {
+        ...withSink(inner, (sink) => ({
+          deliver(group, publication) {
+            position = publication.cursor ?? position
+            sink.deliver(group, publication)
+          },
+        })),
+        get position() {
+          return position
+        },
+      }
+    }),
+  },
+  {
     what: 'is where the newest publication is before its sink has got it',
     caughtBy: ['20.1', '20.2'],
     create: each((inner) => {

@@ -71,6 +71,29 @@ export const liveCases: readonly CaseSpec[] = [
     },
   },
   {
+    title: '19.6 when a replay resolves, the sink has been called with all that it covers',
+    needs: 'history',
+    async run(trial) {
+      const random = randomNumbers(trial.seed)
+      await trial.addAll('kept.a', 'kept.b')
+      const publishing = publishSlowly(trial, ['kept.a', 'kept.b'], 60, random)
+      const late: Kept[] = []
+      for (const turn of range(0, 30)) {
+        const node = trial.node(turn)
+        const { covers } = await node.replay(null, ['kept.a', 1])
+        const known = logOf(node).length
+        await pause(random)
+        late.push(
+          ...logOf(node)
+            .slice(known)
+            .filter((one) => covers(one.cursor)),
+        )
+      }
+      await publishing
+      assert.deepEqual(late, [], `what came after a replay that covers it, with seed ${trial.seed}`)
+    },
+  },
+  {
     title: '20.1 whatever a node gets after it was at a position is in a replay after that position',
     needs: 'history',
     async run(trial) {
@@ -121,6 +144,21 @@ export const liveCases: readonly CaseSpec[] = [
           return position !== null && (await node.replay(position, 'kept.a')).publications.length === 0
         }
         await trial.patience.until(isAtEnd, 'position to be after what the node got')
+      }
+    },
+  },
+  {
+    title: '20.4 refresh brings the position up to what any node had accepted before, of any group',
+    needs: 'history',
+    async run(trial) {
+      for (const turn of range(0, 10)) {
+        // No node has added it.
+        await publishKept(trial.node(turn), 'kept.elsewhere', turn)
+        const node = trial.node(turn + 1)
+        await node.refresh()
+        const { position } = node.layer
+        assert.ok(position !== null, 'position is known after refresh')
+        assertWhole(await node.replay(position, 'kept.elsewhere'), [], `after refresh ${turn}`)
       }
     },
   },

@@ -1,0 +1,159 @@
+import type { Clock } from '../../clock.ts'
+
+/** Options of {@link Interest}. */
+export interface InterestOptions {
+  /** Resolves when the broker has confirmed. Rejects with what `groupAdd` is to reject with. */
+  subscribe(group: string): Promise<void>
+  /** A rejection is ignored: the session it belonged to is gone. */
+  unsubscribe(group: string): Promise<void>
+  readonly clock: Clock
+  /** How long a group that was discarded stays subscribed, since those that flap come back. */
+  readonly lingerMs?: number
+}
+
+interface Interested {
+  /** Whether the node has added it: only then its publications are handed on. */
+  isAdded: boolean
+  /** Whether the broker has confirmed. */
+  isSubscribed: boolean
+  /** Brings the broker in line; `null` when it is. */
+  syncing: Promise<void> | null
+  stopTimer: (() => void) | null
+}
+
+/**
+ * The groups that a node has added, and its subscriptions at the broker. A group costs a subscription only where it has members, and one that flaps
+ * costs one for all of it: it is given up a while after its last member has left.
+ */
+export class Interest {
+  readonly #options: Required<InterestOptions>
+  readonly #groups = new Map<string, Interested>()
+  /** Grows with each session: what an older one did is of no account. */
+  #session = 0
+
+  constructor(options: InterestOptions) {
+    this.#options = { lingerMs: 5_000, ...options }
+  }
+
+  /** Groups that are added, or linger: for leak tests. */
+  get size(): number {
+    return this.#groups.size
+  }
+
+  /** Whether the node is to get what comes of a group. */
+  has(group: string): boolean {
+    return this.#groups.get(group)?.isAdded === true
+  }
+
+  /** The groups that the node has added. */
+  added(): string[] {
+    return [...this.#groups].filter(([, { isAdded }]) => isAdded).map(([group]) => group)
+  }
+
+  /** Resolves when the broker delivers the group. Rejects with the error of `subscribe`, and then the group is as it was. */
+  async add(group: string): Promise<void> {
+    const known = this.#groups.get(group) ?? this.#open(group)
+    const wasAdded = known.isAdded
+    known.isAdded = true
+    known.stopTimer?.()
+    known.stopTimer = null
+    try {
+      await this.#sync(group, known)
+    } catch (error) {
+      if (!wasAdded) known.isAdded = false
+      this.#forget(group, known)
+      throw error
+    }
+  }
+
+  /** Nothing of the group is handed on any more. */
+  discard(group: string): void {
+    const known = this.#groups.get(group)
+    if (known?.isAdded !== true) return
+    known.isAdded = false
+    this.#linger(group, known)
+  }
+
+  /** The session is lost, and all its subscriptions. @returns the groups that the next one must subscribe before it is used */
+  lost(): string[] {
+    this.#session++
+    for (const [group, known] of this.#groups) {
+      known.isSubscribed = false
+      known.syncing = null
+      if (known.isAdded) continue
+      known.stopTimer?.()
+      known.stopTimer = null
+      this.#groups.delete(group)
+    }
+    return this.added()
+  }
+
+  /** The new session has subscribed these. */
+  restored(groups: Iterable<string>): void {
+    for (const group of groups) {
+      const known = this.#groups.get(group) ?? this.#open(group)
+      known.isSubscribed = true
+      // It was discarded meanwhile, or its `add` failed with the session before.
+      if (!known.isAdded) this.#linger(group, known)
+    }
+  }
+
+  /** Forgets all. */
+  close(): void {
+    this.#session++
+    for (const { stopTimer } of this.#groups.values()) stopTimer?.()
+    this.#groups.clear()
+  }
+
+  #open(group: string): Interested {
+    const known: Interested = { isAdded: false, isSubscribed: false, syncing: null, stopTimer: null }
+    this.#groups.set(group, known)
+    return known
+  }
+
+  #linger(group: string, known: Interested): void {
+    const { clock, lingerMs } = this.#options
+    known.stopTimer?.()
+    known.stopTimer = clock.after(lingerMs, () => {
+      known.stopTimer = null
+      this.#sync(group, known).catch(() => {})
+    })
+  }
+
+  #sync(group: string, known: Interested): Promise<void> {
+    known.syncing ??= this.#run(group, known)
+    return known.syncing
+  }
+
+  async #run(group: string, known: Interested): Promise<void> {
+    const session = this.#session
+    const isCurrent = () => this.#session === session
+    try {
+      // Changes that come meanwhile are seen by this run: adds and discards never overtake each other.
+      while (isCurrent() && known.isSubscribed !== this.#isWanted(known)) {
+        if (known.isSubscribed) {
+          known.isSubscribed = false
+          await this.#options.unsubscribe(group).catch(() => {})
+        } else {
+          await this.#options.subscribe(group)
+          if (isCurrent()) known.isSubscribed = true
+        }
+      }
+    } finally {
+      if (isCurrent()) {
+        known.syncing = null
+        this.#forget(group, known)
+      }
+    }
+  }
+
+  /** One that lingers is wanted as it is. */
+  #isWanted({ isAdded, isSubscribed, stopTimer }: Interested): boolean {
+    return isAdded || (isSubscribed && stopTimer !== null)
+  }
+
+  #forget(group: string, known: Interested): void {
+    const isIdle = !known.isAdded && !known.isSubscribed && known.syncing === null && known.stopTimer === null
+    if (isIdle && this.#groups.get(group) === known) this.#groups.delete(group)
+  }
+}

@@ -1,0 +1,145 @@
+import { describe, expect, test } from 'vitest'
+import { Interest } from '../../../src/layers/broker/interest.ts'
+import { manualClock } from '../../../src/testing/index.ts'
+
+/** A broker that writes down what it is asked, and confirms when it is told to. */
+function fakeBroker({ isPrompt = true } = {}) {
+  const clock = manualClock()
+  const asked: string[] = []
+  const held: (() => void)[] = []
+  let failure: Error | null = null
+  const ask = async (what: string) => {
+    asked.push(what)
+    if (!isPrompt) await new Promise<void>((resolve) => held.push(resolve))
+    if (failure !== null) throw failure
+  }
+  const interest = new Interest({
+    subscribe: (group) => ask(`+${group}`),
+    unsubscribe: (group) => ask(`-${group}`),
+    clock,
+    lingerMs: 1000,
+  })
+  const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
+  return {
+    ...{ clock, asked, interest, settled },
+    fail(error: Error | null) {
+      failure = error
+    },
+    async confirm() {
+      held.shift()?.()
+      await settled()
+    },
+  }
+}
+
+describe('the groups of a node', () => {
+  test('cost one subscription each, however often they are added', async () => {
+    const { interest, asked } = fakeBroker()
+    await Promise.all([interest.add('a'), interest.add('a'), interest.add('b')])
+    await interest.add('a')
+    expect(asked).toEqual(['+a', '+b'])
+    expect(interest.has('a')).toBe(true)
+    expect(interest.added()).toEqual(['a', 'b'])
+  })
+
+  test('are handed nothing once they are discarded, and stay subscribed for a while', async () => {
+    const { interest, asked, clock, settled } = fakeBroker()
+    await interest.add('a')
+    interest.discard('a')
+    expect(interest.has('a')).toBe(false)
+    clock.advance(999)
+    await settled()
+    expect(asked).toEqual(['+a'])
+    clock.advance(2)
+    await settled()
+    expect(asked).toEqual(['+a', '-a'])
+    expect(interest.size).toBe(0)
+    expect(clock.pending).toBe(0)
+  })
+
+  test('that flap cost nothing', async () => {
+    const { interest, asked, clock } = fakeBroker()
+    for (let turn = 0; turn < 100; turn++) {
+      await interest.add('a')
+      interest.discard('a')
+      clock.advance(10)
+    }
+    expect(asked).toEqual(['+a'])
+  })
+
+  test('come back while they are given up: the broker has the last word of both', async () => {
+    const { interest, asked, clock, confirm } = fakeBroker({ isPrompt: false })
+    const first = interest.add('a')
+    await confirm()
+    await first
+    interest.discard('a')
+    clock.advance(1001)
+    const second = interest.add('a')
+    let isAdded = false
+    void second.then(() => {
+      isAdded = true
+    })
+    await confirm()
+    expect(isAdded).toBe(false)
+    await confirm()
+    await second
+    expect(asked).toEqual(['+a', '-a', '+a'])
+  })
+
+  test('are not added when the broker refuses, and can be tried again', async () => {
+    const { interest, asked, fail } = fakeBroker()
+    fail(new Error('no permission'))
+    const adding = [interest.add('a'), interest.add('a')]
+    for (const result of await Promise.allSettled(adding)) expect(result.status).toBe('rejected')
+    expect(interest.has('a')).toBe(false)
+    expect(interest.size).toBe(0)
+    fail(null)
+    await interest.add('a')
+    expect(asked).toEqual(['+a', '+a'])
+  })
+})
+
+describe('when the session is lost', () => {
+  test('what is added is to be subscribed again, and what lingers is forgotten', async () => {
+    const { interest, asked, clock, settled } = fakeBroker()
+    await Promise.all(['a', 'b', 'c'].map((group) => interest.add(group)))
+    interest.discard('b')
+    expect(interest.lost()).toEqual(['a', 'c'])
+    interest.restored(['a', 'c'])
+    clock.advance(5000)
+    await settled()
+    expect(asked).toEqual(['+a', '+b', '+c'])
+    expect(interest.size).toBe(2)
+    await interest.add('a')
+    expect(asked).toHaveLength(3)
+  })
+
+  test('a group that is discarded meanwhile is given up after the next one has subscribed it', async () => {
+    const { interest, asked, clock, settled } = fakeBroker()
+    await interest.add('a')
+    const groups = interest.lost()
+    interest.discard('a')
+    interest.restored(groups)
+    clock.advance(1001)
+    await settled()
+    expect(asked).toEqual(['+a', '-a'])
+    expect(interest.size).toBe(0)
+  })
+
+  test('an add that was under way fails, and leaves no subscription behind', async () => {
+    const { interest, asked, clock, confirm, fail, settled } = fakeBroker({ isPrompt: false })
+    const adding = interest.add('a')
+    const groups = interest.lost()
+    expect(groups).toEqual(['a'])
+    fail(new Error('lost'))
+    await confirm()
+    await expect(adding).rejects.toThrow('lost')
+    fail(null)
+    interest.restored(groups)
+    clock.advance(1001)
+    await settled()
+    expect(asked).toEqual(['+a', '-a'])
+    await confirm()
+    expect(interest.size).toBe(0)
+  })
+})
