@@ -7,6 +7,7 @@ import { HISTORY_DEFAULTS, MAX_AGE_SECONDS } from '../../history.ts'
 import { MAX_HISTORY_BYTES } from '../../layers/memory-options.ts'
 import { DEFAULT_LIMITS, type Limits } from '../../options.ts'
 import { SLOW_POLICIES } from '../../slow.ts'
+import { LAYER_FORMS, LayerUrlError, parseLayerUrl } from '../layer-url.ts'
 import { settingInfo } from './setting.ts'
 import {
   apiKey,
@@ -125,12 +126,21 @@ const limitsShape = {
   ),
 } satisfies Record<keyof Limits, z.ZodType>
 
-const layer = z.custom<'memory'>((value) => value === 'memory', {
-  error: (issue) =>
-    typeof issue.input === 'string' && /^[a-z+]+:\/\//i.test(issue.input)
-      ? 'this version has the memory layer only; use "memory".'
-      : 'it must be "memory".',
+const layer = z.string().refine((text) => layerFault(text) === null, {
+  error: (issue) => layerFault(String(issue.input)) ?? '',
 })
+
+/** What is wrong with the name or URL of a layer; `null`: nothing. */
+function layerFault(text: string): string | null {
+  if (text === 'memory') return null
+  try {
+    parseLayerUrl(text)
+    return null
+  } catch (error) {
+    if (error instanceof LayerUrlError) return error.message
+    throw error
+  }
+}
 
 /** See the head of this file. */
 export const configSchema = z.strictObject({
@@ -153,8 +163,14 @@ export const configSchema = z.strictObject({
     .register(settingInfo, { allowed: oneOf(BACKENDS), flag: '--backend <name>' }),
   layer: layer
     .default('memory')
-    .describe('What moves messages between processes; `memory` serves one process.')
-    .register(settingInfo, { allowed: '"memory"', flag: '--layer <layer>' }),
+    .describe(
+      'What moves messages between processes: `memory` for one process, or the URL of a broker, with options in its query (`prefix`, `capacity`, `expiryMs`, `timeoutMs`; NATS: `replicas`; Django: `protocol`).',
+    )
+    .register(settingInfo, {
+      allowed: LAYER_FORMS,
+      flag: '--layer <layer>',
+      flagMeaning: 'The channel layer: `memory`, or a URL such as redis://host:6379/0 or nats://host:4222.',
+    }),
   groups: z
     .array(groupRuleSchema.register(settingInfo, { allowed: 'an object with at least "match"' }))
     .default([])
