@@ -7,8 +7,6 @@ export interface DeliveriesOptions {
   readonly sink: LayerSink
   /** Whether the node has added a group. */
   has(group: string): boolean
-  /** The groups that are lost when history is: those that it has added and that keep some. */
-  lostWith(): readonly string[]
 }
 
 /** A publication as it came from the server. */
@@ -29,8 +27,8 @@ export class Deliveries {
   #held: Arrived[] | null = []
   /** The last number of each group in this session. */
   readonly #last = new Map<string, number>()
-  /** A publication is missing: the session cannot be relied on. */
-  #onHole: (error: unknown) => void = () => {}
+  /** The session cannot be relied on: something is missing. */
+  #onFailure: (error: unknown) => void = () => {}
 
   constructor(options: DeliveriesOptions) {
     this.#options = options
@@ -41,10 +39,10 @@ export class Deliveries {
   }
 
   /** A new session listens: what comes is held until {@link resume}. */
-  begin(onHole: (error: unknown) => void): void {
+  begin(onFailure: (error: unknown) => void): void {
     this.#held = []
     this.#last.clear()
-    this.#onHole = onHole
+    this.#onFailure = onFailure
   }
 
   /** A group is not subscribed any more: what it gets until it is again is none of ours. */
@@ -59,26 +57,29 @@ export class Deliveries {
     else this.#held.push(arrived)
   }
 
-  /** Goes on live: after what was missed, if there was a session before, and from `start`, if not. */
+  /** Tells what was missed, if there was a session before, and goes on from there; from `start`, if there was none. What came meanwhile is held until {@link release}. */
   resume(missed: Replay | null, start: Position): void {
-    const held = this.#held ?? []
-    this.#held = null
     const end = missed === null ? null : decodeCursor(missed.cursor)
     if (missed !== null) this.#recovered(missed)
     this.#position = end ?? start
-    for (const arrived of held) {
-      const isRepeated =
-        end !== null && arrived.position?.epoch === end.epoch && arrived.position.sequence <= end.sequence
-      if (!isRepeated) this.#deliver(arrived)
-    }
+    const isRepeated = ({ position }: Arrived) =>
+      end !== null && position?.epoch === end.epoch && position.sequence <= end.sequence
+    this.#held = (this.#held ?? []).filter((arrived) => !isRepeated(arrived))
+  }
+
+  /** Goes on live, once the layer has said that it is ready. */
+  release(): void {
+    const held = this.#held ?? []
+    this.#held = null
+    for (const arrived of held) this.#deliver(arrived)
   }
 
   /** All that was accepted up to here, this node has got. */
   reached(cursor: string): void {
     const position = decodeCursor(cursor)
     if (this.#held !== null || position === null) return
-    this.#adopt(position)
-    if (position.sequence > (this.#position?.sequence ?? 0)) this.#position = position
+    if (this.#isAnother(position)) return
+    if (position.sequence > (this.#position?.sequence ?? -1)) this.#position = position
   }
 
   /** A node has flushed history on purpose. */
@@ -99,10 +100,10 @@ export class Deliveries {
       this.#call(group, { json, cursor: null })
       return
     }
-    this.#adopt(position)
+    if (this.#isAnother(position)) return
     const last = this.#last.get(group)
     if (last !== undefined && previous > last) {
-      this.#onHole(
+      this.#onFailure(
         new Error(
           `A publication of group ${group} is missing: ${last} is followed by one after ${previous}.`,
         ),
@@ -116,20 +117,13 @@ export class Deliveries {
   }
 
   /**
-   * Another epoch, and nobody flushed: history is gone, as by `FLUSHALL`. Nothing interrupted what this session gets, but whoever is cut from now on could not be told
-   * what it misses: so all are told now that they cannot rely on it.
+   * Another epoch, and nobody flushed: history is gone, as by `FLUSHALL`. Nothing interrupted what this session gets, but who is cut from now on could not be told what it
+   * misses. The next session finds out what is lost.
    */
-  #adopt({ epoch, sequence }: Position): void {
-    if (this.#position === null || this.#position.epoch === epoch) return
-    const { sink, lostWith } = this.#options
-    const after = this.position
-    this.#position = { epoch, sequence: Math.max(sequence - 1, 0) }
-    this.#last.clear()
-    const cursor = encodeCursor(this.#position.epoch, this.#position.sequence)
-    const text =
-      'Redis has lost its history and the messages of channels, as by FLUSHALL: clients are told so.'
-    quietly(() => sink.recovered?.({ publications: [], lost: lostWith.call(this.#options), after, cursor }))
-    quietly(() => sink.report?.(historyLost(text)))
+  #isAnother({ epoch }: Position): boolean {
+    if (this.#position === null || this.#position.epoch === epoch) return false
+    this.#onFailure(historyLost('Redis has lost its history and the messages of channels, as by FLUSHALL.'))
+    return true
   }
 
   #call(group: string, publication: LayerPublication): void {

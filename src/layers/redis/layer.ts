@@ -170,12 +170,7 @@ export class RedisLayer implements ChannelLayer {
       clock,
       timeoutMs,
     })
-    const keepsHistory = (group: string) => start.historyOf(group) !== null
-    const deliveries = new Deliveries({
-      sink: start.sink,
-      has: (group) => interest.has(group),
-      lostWith: () => interest.added().filter(keepsHistory),
-    })
+    const deliveries = new Deliveries({ sink: start.sink, has: (group) => interest.has(group) })
     return { start, deliveries, interest, lifeline }
   }
 
@@ -274,6 +269,7 @@ export class RedisLayer implements ChannelLayer {
     } catch {
       // Obligation 13.
     }
+    if (status.state === 'ready') this.#node?.deliveries.release()
   }
 
   #report(sink: LayerSink, error: unknown): void {
