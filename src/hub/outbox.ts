@@ -9,9 +9,16 @@ import type { Backlog } from './backlog.ts'
 import type { Place } from './recall.ts'
 import type { Pending, Turn } from './turn.ts'
 
-/** Dropping goes down to this part of the limit: a walk through a backlog then pays for a quarter of it in new messages. */
+/**
+ * Dropping goes down to this part of what is too much. To drop, all that waits is walked through: that is paid for by the quarter that goes,
+ * since as much must come before the next walk. So a message is walked past four times on average, however many wait.
+ */
 const TARGET = 3 / 4
-/** Replacing must make this much room to be enough by itself: or the next message would have the whole backlog walked through again. */
+/**
+ * More than this part of what is too much must not be left, however it was made less: by newer messages in place of older ones alone, which is enough
+ * if it can be had, or by dropping. With less than a sixteenth gained from each walk, the next message would have the whole backlog walked through
+ * again. Where what may not be dropped is more, the connection gives up.
+ */
 const ENOUGH = 15 / 16
 
 /** What most outboxes have waiting: they share it (bench: idle-memory). */
@@ -19,7 +26,7 @@ const NONE: readonly Batch[] = Object.freeze([])
 
 const NO_PAST: readonly Publication[] = Object.freeze([])
 
-const NO_NOTICE = Object.freeze({ frame: null, count: 0, replaced: null })
+const NO_NOTICE = Object.freeze({ frame: null, count: 0 })
 
 /** What an outbox needs of the hub. */
 export interface OutboxHost {
@@ -83,7 +90,7 @@ export class Outbox implements Pending {
   /** The last frame that was waiting when it began to hold back: the past comes after it. */
   #heldAfter: Frame | null = null
   /** The newest notice of a gap. */
-  #notice: { frame: Frame | null; count: number; replaced: Frame | null } = NO_NOTICE
+  #notice: { readonly frame: Frame | null; readonly count: number } = NO_NOTICE
   /** Takes no more frames. */
   #isShut = false
   #isOverflowing = false
@@ -249,9 +256,10 @@ export class Outbox implements Pending {
     if (!backlog.isOverTotal && this.#waitingBytes <= limits.maxBacklogBytes) return
     // Newer messages in place of older ones lose nothing: only what is still too much is dropped.
     if (this.#mayReplace()) this.#shed(Number.POSITIVE_INFINITY)
-    if (backlog.isOverTotal) this.#shed(0)
-    else if (this.#waitingBytes > limits.maxBacklogBytes * ENOUGH) this.#shed(limits.maxBacklogBytes * TARGET)
-    if (backlog.isOverTotal || this.#waitingBytes > limits.maxBacklogBytes) this.overflow()
+    const enough = limits.maxBacklogBytes * ENOUGH
+    if (backlog.isOverTotal) this.#shed(0, Number.POSITIVE_INFINITY)
+    else if (this.#bytes > enough) this.#shed(limits.maxBacklogBytes * TARGET, enough)
+    if (backlog.isOverTotal || this.#bytes > enough) this.overflow()
   }
 
   #wait(batch: Batch): void {
@@ -260,6 +268,11 @@ export class Outbox implements Pending {
     this.#waitingBytes += batch.size
     this.#pending = null
     this.#minded()
+  }
+
+  /** All that waits, but the past. */
+  get #bytes(): number {
+    return this.#waitingBytes + (this.#pending?.size ?? 0)
   }
 
   /** The room follows what waits, so that the bound is exact; what must go beyond it is looked at frame by frame. */
@@ -308,34 +321,33 @@ export class Outbox implements Pending {
     return [...this.#waiting, this.#pending].some((batch) => batch?.hasLatest === true)
   }
 
-  /** Applies the policies to all that waits, and tells the client of a gap where it is. */
-  #shed(targetBytes: number): void {
+  /**
+   * Applies the policies to all that waits, and tells the client of a gap where it is.
+   *
+   * @param enough where more than this would be left, nothing is changed: who gives up has not dropped anything
+   */
+  #shed(targetBytes: number, enough = targetBytes): void {
     const frames = this.#frames()
-    const { kept, dropped, before } = shed(frames, this.#policy, targetBytes)
-    if (kept.length === frames.length) return
+    const { kept, bytes, dropped, before } = shed(frames, this.#policy, targetBytes)
+    if (kept.length === frames.length || bytes > enough) return
+    const left = dropped === 0 ? kept : this.#withNotice(kept, dropped, before)
     this.#forget()
-    const notice = dropped === 0 ? null : this.#noticeOf(dropped, kept[before - 1] ?? null)
-    for (const [index, frame] of kept.entries()) {
-      if (notice !== null && index === before) this.#keep(notice)
-      // One that the new notice has taken in.
-      if (frame.publication !== null || !this.#isReplaced(frame)) this.#keep(frame)
-    }
-    if (notice !== null && before === kept.length) this.#keep(notice)
+    for (const frame of left) this.#keep(frame)
     if (this.#pending !== null) this.#host.turn.add(this)
     if (dropped > 0) this.#owner.dropped(dropped)
   }
 
-  /** What tells the client of a gap; takes in the notice of an older gap that ends where this one begins. */
-  #noticeOf(dropped: number, previous: Frame | null): Frame | null {
-    const count = dropped + (previous !== null && previous === this.#notice.frame ? this.#notice.count : 0)
+  /** What tells the client of a gap goes where the first is. One that waits already is taken in: however often something is dropped, one waits. */
+  #withNotice(kept: readonly Frame[], dropped: number, before: number): readonly Frame[] {
+    const earlier = this.#notice
+    const place = earlier.frame === null ? -1 : kept.indexOf(earlier.frame)
+    const count = dropped + (place === -1 ? 0 : earlier.count)
     const bytes = this.format.control({ dropped: { count } })
-    if (bytes === null) return null
-    this.#notice = { frame: new Frame(bytes), count, replaced: count > dropped ? previous : null }
-    return this.#notice.frame
-  }
-
-  #isReplaced(frame: Frame): boolean {
-    return frame === this.#notice.replaced
+    if (bytes === null) return kept
+    const frame = new Frame(bytes)
+    this.#notice = { frame, count }
+    if (place === -1) return kept.toSpliced(before, 0, frame)
+    return kept.toSpliced(place, 1).toSpliced(Math.min(place, before), 0, frame)
   }
 
   #keep(frame: Frame): void {

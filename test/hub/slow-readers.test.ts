@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Batch, FrameRun } from '../../src/batch.ts'
+import { Frame } from '../../src/frame.ts'
 import { Backlog } from '../../src/hub/backlog.ts'
 import { Outbox, type OutboxHost } from '../../src/hub/outbox.ts'
 import { Turn } from '../../src/hub/turn.ts'
@@ -81,6 +82,13 @@ function setup(maxBacklogBytes: number, maxTotalBacklogBytes = 2 ** 30) {
       return frame.bytes.length
     },
   }
+}
+
+/** Reads on until all that waits has come. */
+function readAll(reader: FakeClient): void {
+  reader.isWritable = true
+  reader.takesOneWrite = false
+  for (let drains = 0; drains < 20; drains++) reader.outbox.flush()
 }
 
 const endOfTurn = () => new Promise((resolve) => setImmediate(resolve))
@@ -167,6 +175,53 @@ describe('latest', () => {
     expect(slow.messages.map(({ n }) => n)).toEqual(Array.from({ length: 17 }, (_, i) => 483 + i))
   })
 
+  // Symptom: a price that came before a flood of chat messages was dropped with them, being the oldest, and the reader showed an older one.
+  test('no newest value is dropped for messages without a key, of which the oldest go', async () => {
+    const { client, send } = setup(20_000)
+    const slow = client('latest')
+    slow.isWritable = false
+    for (let i = 0; i < 3_000; i++) send([slow], i % 500 === 0 ? { key: `k${i / 500}` } : { text: 'chat' })
+    await endOfTurn()
+    readAll(slow)
+    expect(slow.messages.flatMap(({ n, key }) => (key === undefined ? [] : [n]))).toEqual([
+      0, 500, 1_000, 1_500, 2_000, 2_500,
+    ])
+    const chat = slow.messages.flatMap(({ n, key }) => (key === undefined ? [n] : []))
+    const sent = Array.from({ length: 3_000 }, (_, n) => n).filter((n) => n % 500 !== 0)
+    expect(chat).toEqual(sent.slice(-chat.length))
+    expect(chat.length).toBeGreaterThan(200)
+    expect(slow.told).toBe(sent.length - chat.length)
+    expect(slow.isOverflowed).toBe(false)
+  })
+
+  test('is told once of all that was dropped while it did not read, before anything that is newer', () => {
+    const { client, send } = setup(20_000)
+    const slow = client('latest')
+    slow.isWritable = false
+    // A value between any two gaps: what is kept must not keep the notices apart.
+    for (let i = 0; i < 20_000; i++) send([slow], i % 500 === 0 ? { key: `k${i / 500}` } : { text: 'chat' })
+    readAll(slow)
+    const notices = slow.lines.flatMap(({ dropped }, index) => (dropped === undefined ? [] : [index]))
+    expect(notices).toEqual([1])
+    expect(slow.messages.length + slow.told).toBe(20_000)
+  })
+
+  // A client that is told to come back knows that it has missed something; one that stays without a value does not know which.
+  test('gives up when the newest values alone are too much: none is dropped, and none of what might be', async () => {
+    const { client, send, host } = setup(20_000)
+    const slow = client('latest')
+    slow.isWritable = false
+    send([slow], { text: 'no key' })
+    for (let i = 0; !slow.isOverflowed && i < 100; i++) {
+      send([slow], { key: `k${i}`, text: 'x'.repeat(1_000) })
+      await endOfTurn()
+    }
+    expect(slow.isOverflowed).toBe(true)
+    expect(slow.droppedCount).toBe(0)
+    expect(slow.lines).toEqual([])
+    expect(host.backlog.totalBytes).toBe(0)
+  })
+
   test('a reader that keeps up gets everything', async () => {
     const { client, send } = setup(20_000)
     const fast = client('latest')
@@ -195,6 +250,56 @@ describe('latest', () => {
     expect(slow.messages).toHaveLength(100)
     expect(slow.messages.at(-1)).toMatchObject({ key: 'k99', text: 'newer' })
   })
+})
+
+/** Says how often it is looked at. */
+class WatchedFrame extends Frame {
+  static looks = 0
+
+  override get publication() {
+    WatchedFrame.looks++
+    return super.publication
+  }
+}
+
+// What a message costs must not depend on how many wait: else a stopped reader stops the hub.
+test.each([
+  ['drop', 'no keys', () => null],
+  ['latest', 'no keys', () => null],
+  ['latest', 'keys that take most of the room', (n: number, keys: number) => (n * 7) % keys],
+  [
+    'latest',
+    'keys that take most of the room, and others',
+    (n: number, keys: number) => (n % 2 === 0 ? null : (n * 7) % keys),
+  ],
+] as const)('%s, %s: the work for a message does not grow with what waits', async (policy, _what, keyOf) => {
+  const looks: number[] = []
+  for (const scale of [1, 8]) {
+    const { client, host } = setup(scale * 100_000)
+    const slow = client(policy)
+    slow.isWritable = false
+    WatchedFrame.looks = 0
+    const messages = scale * 5_000
+    for (let n = 0; n < messages; n++) {
+      const key = keyOf(n, scale * 660)
+      const json = JSON.stringify({
+        type: 'n',
+        n,
+        ...(key !== null && { key: `k${key}` }),
+        text: 'x'.repeat(50),
+      })
+      const publication = new Publication('g', json, null)
+      const frame = new WatchedFrame(format.frame(publication), publication)
+      slow.outbox.append(new FrameRun([frame]), host.turn.root(format))
+      if (n % 50 === 0) await endOfTurn()
+    }
+    expect(slow.isOverflowed).toBe(false)
+    looks.push(WatchedFrame.looks / messages)
+  }
+  const [few = 0, many = 0] = looks
+  expect(few).toBeGreaterThan(0)
+  expect(few).toBeLessThan(100)
+  expect(many).toBeLessThan(1.5 * few)
 })
 
 test('slow readers with equal backlogs share what is left of them', async () => {
@@ -345,6 +450,8 @@ test.each(['close', 'drop', 'latest'] as const)(
           }
           if (policy === 'drop') expect(got.length + reader.told).toBe(sent.length)
           if (policy === 'latest') {
+            const newest = new Map(sent.flatMap(({ n, key }) => (key === undefined ? [] : [[key, n]])))
+            for (const n of newest.values()) expect(got).toContain(n)
             const replaced = sent.filter(
               ({ key }, i) => key !== undefined && sent.slice(i + 1).some((later) => later.key === key),
             )
