@@ -331,6 +331,7 @@ export class Outbox implements Pending {
     const { kept, bytes, dropped, before } = shed(frames, this.#policy, targetBytes)
     if (kept.length === frames.length || bytes > enough) return
     const left = dropped === 0 ? kept : this.#withNotice(kept, dropped, before)
+    if (this.#holds > 0) this.#heldAfter = lastLeft(frames, left, this.#heldAfter)
     this.#forget()
     for (const frame of left) this.#keep(frame)
     if (this.#pending !== null) this.#host.turn.add(this)
@@ -386,4 +387,11 @@ export class Outbox implements Pending {
     link.write(batch)
     this.#host.turn.wrote(batch)
   }
+}
+
+/** The last of those up to `until` that is left; `null`: none is. */
+function lastLeft(frames: readonly Frame[], left: readonly Frame[], until: Frame | null): Frame | null {
+  if (until === null) return null
+  const remaining = new Set(left)
+  return frames.slice(0, frames.lastIndexOf(until) + 1).findLast((frame) => remaining.has(frame)) ?? null
 }

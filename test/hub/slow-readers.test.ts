@@ -252,6 +252,23 @@ describe('latest', () => {
   })
 })
 
+// Symptom: a value that had waited came after the past of a group that was joined later. Cause: the message that marked where the past was to go had
+// been dropped.
+test('what waited before a past goes out before it, also when the last of it has been dropped meanwhile', () => {
+  const { client, send } = setup(20_000)
+  const slow = client('latest')
+  slow.isWritable = false
+  send([slow], { key: 'early' })
+  send([slow])
+  slow.outbox.hold()
+  while (slow.droppedCount === 0) send([slow])
+  const past = new Publication('h', '{"type":"n","n":-1}', null)
+  slow.outbox.release({ past: [past], before: null, placeOf: () => 'later' })
+  readAll(slow)
+  expect(slow.messages.slice(0, 2).map(({ n }) => n)).toEqual([0, -1])
+  expect(slow.told).toBe(slow.droppedCount)
+})
+
 /** Says how often it is looked at. */
 class WatchedFrame extends Frame {
   static looks = 0
