@@ -1,4 +1,5 @@
 /** The promise of `latest`, through a whole hub: a reader ends on the newest value of each key, or is told to come back and then does. */
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createHub } from '../../src/create-hub.ts'
 import { groupsConsumer } from '../../src/groups-consumer.ts'
@@ -139,4 +140,117 @@ describe('a reader that stops', () => {
     expect(slow.board).toEqual(newest)
     expect(slow.resets).toBe(0)
   })
+
+  test('loses no value because others have stopped, too', async () => {
+    const { hub, reader, publish } = setup({ maxTotalBacklogBytes: 1_000_000 })
+    const board = await reader('board.a')
+    const crowd = await Promise.all(Array.from({ length: 10 }, (_, i) => reader(`chat.${i}`)))
+    for (const slow of [board, ...crowd]) slow.stop()
+    const newest = new Map<string, number>()
+    for (let i = 0; i < 400; i++) {
+      newest.set(`k${i % 50}`, await publish('board.a', `k${i % 50}`, 500))
+      for (let c = 0; c < crowd.length; c++) await publish(`chat.${c}`, null, 500)
+      await settled()
+      expect(hub.stats.backlogBytes).toBeLessThanOrEqual(1_000_000)
+    }
+    expect(hub.stats.slowConsumers).toBe(0)
+    await board.readAll()
+    expect(board.board).toEqual(newest)
+    expect(board.told).toBe(0)
+    for (const slow of crowd) {
+      await slow.readAll()
+      expect(slow.values.length + slow.told).toBe(400)
+      // None has lost more than its part.
+      expect(slow.told).toBeLessThan(300)
+    }
+    expect(hub.stats.backlogBytes).toBe(0)
+  })
+
+  // Symptom: the one that came back last was cut, although what it had missed was little. Cause: who added to what was too much had to go.
+  test('who has most of its past to read gives way, and comes back for the rest', async () => {
+    const { hub, reader, publish } = setup({ maxTotalBacklogBytes: 1_000_000 })
+    const [far, behind] = [await reader('board.a'), await reader('board.b')]
+    for (const gone of [far, behind]) gone.link.cut()
+    for (let i = 0; i < 800; i++) await publish('board.a', `a${i}`, 1_000)
+    for (let i = 0; i < 400; i++) await publish('board.b', `b${i}`, 1_000)
+    await far.comeBack(3)
+    expect(hub.stats.backlogBytes).toBeGreaterThan(600_000)
+    await behind.comeBack(1)
+    await settled()
+    expect([far.closeCodes, behind.closeCodes]).toEqual([[4008], []])
+    expect(hub.stats.backlogBytes).toBeLessThan(600_000)
+    await behind.readAll()
+    await far.comeBack()
+    expect([far.board.size, behind.board.size]).toEqual([800, 400])
+    // What it had read before it was cut did not come again.
+    expect(far.values).toHaveLength(800)
+  })
+})
+
+const step = fc.oneof(
+  {
+    weight: 10,
+    arbitrary: fc.record({
+      do: fc.constant('publish' as const),
+      group: fc.constantFrom('board.a', 'board.b', 'chat.a'),
+      key: fc.option(fc.nat(8), { freq: 2 }),
+      bytes: fc.nat(2_000),
+      times: fc.integer({ min: 1, max: 10 }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('stop' as const), who: fc.nat(2) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('read' as const), who: fc.nat(2) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('budget' as const), who: fc.nat(2) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('turn' as const) }) },
+)
+
+test('whoever stops, reads and comes back when: all end on the newest values, told of no more than was dropped', async () => {
+  let resumed = 0
+  let dropped = 0
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 150, size: 'max' }), async (steps) => {
+      const { hub, reader, publish } = setup({ maxBacklogBytes: 8_000, maxTotalBacklogBytes: 12_000 })
+      const groups = [['board.a'], ['board.a', 'board.b', 'chat.a'], ['board.b', 'chat.a']]
+      const readers = await Promise.all(groups.map((names) => reader(...names)))
+      const newest = groups.map(() => new Map<string, number>())
+      for (const action of steps) {
+        if (action.do === 'publish') {
+          const { group, bytes, times } = action
+          const key = action.key === null ? null : `${group} ${action.key}`
+          for (let i = 0; i < times; i++) {
+            const n = await publish(group, key, bytes)
+            if (key === null || group === 'chat.a') continue
+            for (const [index, names] of groups.entries())
+              if (names.includes(group)) newest[index]?.set(key, n)
+          }
+        } else if (action.do === 'turn') await settled()
+        else {
+          const slow = readers[action.who] as Reader
+          if (action.do === 'stop') slow.stop()
+          else if (action.do === 'budget') slow.link.budget = 1
+          else slow.link.drain()
+        }
+        expect(hub.stats.backlogBytes).toBeLessThanOrEqual(12_000)
+        for (const slow of readers) if (slow.link.isClosed) await slow.comeBack()
+      }
+      await settled()
+      for (const [index, slow] of readers.entries()) {
+        for (let round = 0; round < 3; round++) {
+          if (slow.link.isClosed) await slow.comeBack()
+          await slow.readAll()
+        }
+        const board = new Map([...slow.board].filter(([key]) => key.startsWith('board.')))
+        expect(board).toEqual(newest[index])
+        expect(slow.resets).toBe(0)
+        expect(new Set(slow.closeCodes).size).toBeLessThanOrEqual(1)
+      }
+      resumed += hub.stats.resumed
+      dropped += hub.stats.dropped
+      expect(hub.stats.backlogBytes).toBe(0)
+      expect(readers.reduce((sum, { told }) => sum + told, 0)).toBeLessThanOrEqual(hub.stats.dropped)
+    }),
+    { numRuns: 60 },
+  )
+  expect(resumed).toBeGreaterThan(0)
+  expect(dropped).toBeGreaterThan(0)
 })

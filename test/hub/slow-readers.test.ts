@@ -73,6 +73,8 @@ function setup(maxBacklogBytes: number, maxTotalBacklogBytes = 2 ** 30) {
   let n = 0
   return {
     host,
+    /** How many were sent. */
+    count: () => n,
     client: (policy: SlowPolicy) => new FakeClient(host, policy),
     send(clients: readonly FakeClient[], fields: object = {}, slow: SlowPolicy | null = null) {
       const json = JSON.stringify({ type: 'n', n: n++, ...fields })
@@ -412,6 +414,205 @@ test('all backlogs together are bounded too: who reads too slowly then gives way
     for (let drains = 0; drains < 10; drains++) slow.outbox.flush()
     expect(slow.messages.length + slow.told).toBe(1_000)
   }
+})
+
+describe('when all backlogs together are too much', () => {
+  const TOTAL = 200_000
+
+  /** Stopped readers under a policy, each with so many bytes of its own. */
+  function stopped({ client, send }: ReturnType<typeof setup>, policy: SlowPolicy, bytes: readonly number[]) {
+    return bytes.map((most) => {
+      const slow = client(policy)
+      slow.isWritable = false
+      for (let sum = 0; sum < most; ) sum += send([slow], { text: 'x'.repeat(900) })
+      return slow
+    })
+  }
+
+  // Symptom: a reader that had ten messages waiting lost them all, because others that had stopped long ago filled the hub, and it was the next to be
+  // sent something.
+  test('the one with most gives way, not the one that is sent something', async () => {
+    const all = setup(150_000, TOTAL)
+    const [large, small] = stopped(all, 'drop', [140_000, 40_000]) as [FakeClient, FakeClient]
+    await endOfTurn()
+    const sent = all.count()
+    for (let i = 0; i < 40; i++) all.send([small], { text: 'x'.repeat(900) })
+    expect(all.host.backlog.totalBytes).toBeLessThanOrEqual(TOTAL)
+    expect(small.droppedCount).toBe(0)
+    expect(large.droppedCount).toBeGreaterThan(0)
+    readAll(large)
+    readAll(small)
+    expect(large.messages.length + large.told + small.messages.length).toBe(sent + 40)
+  })
+
+  test.each(['drop', 'latest', 'close'] as const)('%s: it gives way by its policy', async (policy) => {
+    const all = setup(150_000, TOTAL)
+    const [large] = stopped(all, policy, [140_000]) as [FakeClient]
+    const others = stopped(all, 'close', [50_000, 40_000])
+    await endOfTurn()
+    // Who gives up says so after the turn.
+    await endOfTurn()
+    expect(large.isOverflowed).toBe(policy === 'close')
+    expect(large.droppedCount > 0).toBe(policy !== 'close')
+    for (const other of others) expect(other.isOverflowed).toBe(false)
+  })
+
+  test('newest values are not dropped: who has most of them comes back for them', async () => {
+    const all = setup(150_000, TOTAL)
+    const boards = [3, 2, 1].map((board) => {
+      const slow = all.client('latest')
+      slow.isWritable = false
+      for (let i = 0; i < 45 + 25 * board; i++)
+        all.send([slow], { key: `${board} ${i}`, text: 'x'.repeat(900) })
+      return slow
+    })
+    await endOfTurn()
+    await endOfTurn()
+    expect(all.host.backlog.totalBytes).toBeLessThanOrEqual(TOTAL)
+    expect(boards.map(({ isOverflowed }) => isOverflowed)).toEqual([true, false, false])
+    expect(boards.map(({ droppedCount }) => droppedCount)).toEqual([0, 0, 0])
+    for (const board of boards) readAll(board)
+    expect(boards.map(({ messages }) => messages.length)).toEqual([0, 95, 70])
+  })
+
+  test('what many wait for is a small part of each: who has most for itself gives way', async () => {
+    const all = setup(150_000, TOTAL)
+    const sharing = Array.from({ length: 20 }, () => all.client('drop'))
+    for (const [index, slow] of sharing.entries()) {
+      slow.isWritable = false
+      // A frame of its own: their batches are not the same, only what is in them.
+      if (index % 2 === 0) all.send([slow], { text: 'x'.repeat(10 * index) })
+    }
+    for (let sum = 0; sum < 130_000; ) sum += all.send(sharing, { text: 'x'.repeat(900) })
+    const [alone] = stopped(all, 'drop', [90_000]) as [FakeClient]
+    await endOfTurn()
+    expect(all.host.backlog.totalBytes).toBeLessThanOrEqual(TOTAL)
+    expect(alone.droppedCount).toBeGreaterThan(0)
+    for (const slow of sharing) expect(slow.droppedCount).toBe(0)
+  })
+
+  test('where all is shared, those who share it give way together', async () => {
+    const all = setup(150_000, TOTAL)
+    const pairs = [1, 2, 3].map(() => [all.client('drop'), all.client('drop')])
+    for (const pair of pairs) {
+      for (const slow of pair) slow.isWritable = false
+      for (let sum = 0; sum < 90_000; ) sum += all.send(pair, { text: 'x'.repeat(900) })
+    }
+    await endOfTurn()
+    expect(all.host.backlog.totalBytes).toBeLessThanOrEqual(TOTAL)
+    expect(all.host.backlog.totalBytes).toBeGreaterThan(TOTAL / 2)
+    for (const slow of pairs.flat()) {
+      expect(slow.isOverflowed).toBe(false)
+      readAll(slow)
+    }
+    expect(all.host.backlog.totalBytes).toBe(0)
+  })
+
+  // Symptom: five thousand readers that had stopped held 145 MB, and the hub counted nothing. Cause: of each the newest 64 KiB were not counted.
+  test('what has come since the link was congested counts, too, but for the newest 8 KiB of each', async () => {
+    const all = setup(2 ** 20)
+    const readers = Array.from({ length: 20 }, () => all.client('close'))
+    for (const slow of readers) slow.isWritable = false
+    let bytes = 0
+    for (let i = 0; i < 40; i++) {
+      for (const slow of readers) bytes += all.send([slow], { text: 'x'.repeat(900) })
+      await endOfTurn()
+      expect(all.host.backlog.totalBytes).toBeLessThanOrEqual(bytes)
+      expect(all.host.backlog.totalBytes).toBeGreaterThanOrEqual(bytes - readers.length * 8 * 1024)
+    }
+    expect(all.host.backlog.totalBytes).toBeGreaterThan(500_000)
+    for (const [index, slow] of readers.entries()) {
+      if (index % 3 === 0) slow.outbox.shut()
+      else if (index % 3 === 1) slow.outbox.finish(null)
+      else readAll(slow)
+      await endOfTurn()
+      expect(slow.messages).toHaveLength(index % 3 === 0 ? 0 : 40)
+    }
+    expect(all.host.backlog.totalBytes).toBe(0)
+  })
+
+  test('a run of one turn counts, however long, and is shared by those who get the same', async () => {
+    const all = setup(2 ** 20)
+    const readers = Array.from({ length: 20 }, () => all.client('close'))
+    for (const slow of readers) slow.isWritable = false
+    let bytes = 0
+    while (bytes < 60_000) bytes += all.send(readers, { text: 'x'.repeat(900) })
+    await endOfTurn()
+    expect(all.host.backlog.totalBytes).toBe(bytes)
+  })
+
+  test('the bound holds at each step, whoever shares what, and all is let go of in the end', async () => {
+    const clients = 6
+    const step = fc.oneof(
+      {
+        weight: 8,
+        arbitrary: fc.record({
+          do: fc.constant('send' as const),
+          to: fc.uniqueArray(fc.nat(clients - 1), { minLength: 1 }),
+          key: fc.option(fc.nat(3)),
+          slow: fc.option(fc.constantFrom('close' as const, 'drop' as const, 'latest' as const)),
+          size: fc.nat(6_000),
+          times: fc.integer({ min: 1, max: 8 }),
+        }),
+      },
+      {
+        weight: 2,
+        arbitrary: fc.record({ do: fc.constant('toggle' as const), client: fc.nat(clients - 1) }),
+      },
+      { weight: 1, arbitrary: fc.record({ do: fc.constant('end' as const), client: fc.nat(clients - 1) }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('turn' as const) }) },
+    )
+    const policies = fc.array(fc.constantFrom('close' as const, 'drop' as const, 'latest' as const), {
+      minLength: clients,
+      maxLength: clients,
+    })
+    await fc.assert(
+      fc.asyncProperty(policies, fc.array(step, { maxLength: 80 }), async (given, steps) => {
+        const { client, send, host } = setup(60_000, 90_000)
+        const readers = given.map((policy) => client(policy))
+        const ended = new Set<FakeClient>()
+        const newest = readers.map(() => new Map<number, number>())
+        let n = 0
+        for (const action of steps) {
+          if (action.do === 'send') {
+            for (let i = 0; i < action.times; i++) {
+              const { key, slow, size } = action
+              const to = action.to.map((index) => readers[index] as FakeClient)
+              send(to, { ...(key !== null && { key: `k${key}` }), text: 'x'.repeat(size) }, slow)
+              for (const index of action.to)
+                if (key !== null && (slow ?? given[index]) === 'latest') newest[index]?.set(key, n)
+              n++
+              expect(host.backlog.totalBytes).toBeLessThanOrEqual(90_000)
+            }
+          } else if (action.do === 'turn') {
+            await endOfTurn()
+          } else {
+            const reader = readers[action.client] as FakeClient
+            if (action.do === 'end') {
+              ended.add(reader)
+              reader.outbox.shut()
+            } else {
+              reader.isWritable = !reader.isWritable
+              if (reader.isWritable) reader.outbox.flush()
+            }
+          }
+          expect(host.backlog.totalBytes).toBeLessThanOrEqual(90_000)
+        }
+        await endOfTurn()
+        for (const [index, reader] of readers.entries()) {
+          readAll(reader)
+          await endOfTurn()
+          if (reader.isOverflowed || ended.has(reader)) continue
+          const got = reader.messages.map((message) => message.n)
+          expect(got).toEqual(got.toSorted((a, b) => a - b))
+          expect(reader.told).toBe(reader.droppedCount)
+          for (const value of newest[index]?.values() ?? []) expect(got).toContain(value)
+        }
+        expect(host.backlog.totalBytes).toBe(0)
+      }),
+      { numRuns: 200 },
+    )
+  })
 })
 
 /** Random sends, congestion and turns; what arrives is what a plain list with the same policy would give. */

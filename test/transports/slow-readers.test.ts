@@ -136,6 +136,54 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
   })
 })
 
+test.each([
+  ['websocket', 'sse'],
+  ['sse', 'websocket'],
+] as const)(
+  'all backlogs are too much: the %s client with most gives way, the %s client with values keeps them',
+  async (most, few) => {
+    const { hub, open } = await startTestHub({
+      groups: [
+        { match: 'chat', slow: 'drop' },
+        { match: 'board', slow: 'latest' },
+      ],
+      limits: { maxBacklogBytes: 4_000_000, maxTotalBacklogBytes: 2_000_000 },
+    })
+    const [chat, board] = [await open(most, '/events?group=chat'), await open(few, '/events?group=board')]
+    let n = 0
+    const send = (group: string, fields: object = {}) =>
+      hub.groupSend(group, { type: 'n', n: n++, ...fields, text: TEXT })
+    const turn = () => new Promise((resolve) => setImmediate(resolve))
+    chat.pause()
+    board.pause()
+    while (hub.stats.backlogBytes === 0) {
+      await send('board', { key: 'filler' })
+      await turn()
+    }
+    const newest: number[] = []
+    for (let key = 0; key < 10; key++) {
+      newest.push(n)
+      await send('board', { key: `k${key}` })
+      await turn()
+    }
+    let sent = 0
+    for (; hub.stats.dropped < 300; sent++) {
+      await send('chat')
+      await turn()
+      expect(hub.stats.backlogBytes).toBeLessThanOrEqual(2_000_000)
+    }
+    const last = n
+    await send('board', { key: 'last' })
+    board.resume()
+    await until('it has the last', () => numbers(board).at(-1) === last)
+    expect(numbers(board).slice(-11)).toEqual([...newest, last])
+    expect(toldDropped(board)).toBe(0)
+    chat.resume()
+    await until('the other has all that is left', () => numbers(chat).length + toldDropped(chat) === sent)
+    expect(hub.stats).toMatchObject({ slowConsumers: 0, dropped: toldDropped(chat), backlogBytes: 0 })
+  },
+)
+
 test('bad policies are refused where they are given', async () => {
   const { hub } = await startTestHub()
   expect(() => hub.consumer('/x', { slow: 'latets' as never })).toThrow(

@@ -100,7 +100,7 @@ const limitsShape = {
   ),
   maxTotalBacklogBytes: limit(
     'maxTotalBacklogBytes',
-    'Most bytes waiting for all slow clients together; what several wait for counts once, and the newest 64 KiB of each client do not.',
+    'Most bytes waiting for all slow clients together; what several wait for counts once, and the newest 8 KiB of each client do not. Beyond it the client with most gives way, as `slow` says.',
   ),
   maxPendingMessages: limit(
     'maxPendingMessages',
