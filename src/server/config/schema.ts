@@ -71,7 +71,7 @@ export const groupRuleSchema = z.strictObject({
     .enum(SLOW_POLICIES)
     .default('close')
     .describe(
-      'What happens to a client that reads too slowly: `close` ends its connection, to come back; `drop` drops the oldest messages and says how many; `latest` keeps the newest message of each `key`.',
+      'What happens to a client that reads too slowly: `close` ends its connection, to come back; `drop` drops the oldest messages and says how many; `latest` keeps the newest message of each `key`, drops the others like `drop`, and ends the connection like `close` where the newest of all keys are too much.',
     )
     .register(settingInfo, { allowed: oneOf(SLOW_POLICIES) }),
   history: z
@@ -95,10 +95,13 @@ const limit = (name: Exclude<keyof Limits, 'heartbeatMs'>, text: string) =>
 const limitsShape = {
   maxMessageBytes: limit('maxMessageBytes', 'Largest message from a client.'),
   maxGroupsPerConnection: limit('maxGroupsPerConnection', 'Most groups that one connection can be in.'),
-  maxBacklogBytes: limit('maxBacklogBytes', 'Most bytes waiting for one client; beyond it, it is too slow.'),
+  maxBacklogBytes: limit(
+    'maxBacklogBytes',
+    'Most bytes waiting for one client; beyond it, it is too slow. Under `latest` the newest messages of its keys may take fifteen sixteenths of it.',
+  ),
   maxTotalBacklogBytes: limit(
     'maxTotalBacklogBytes',
-    'Most bytes waiting for all slow clients together; what several wait for counts once, and the newest 64 KiB of each client do not.',
+    'Most bytes waiting for all slow clients together; what several wait for counts once, and the newest 8 KiB of each client do not. Beyond it the client with most gives way, as `slow` says.',
   ),
   maxPendingMessages: limit(
     'maxPendingMessages',
