@@ -2,13 +2,13 @@
 /** The command line of the benchmark. */
 import { parseArgs } from 'node:util'
 
-const USAGE = `npm run bench                      all scenarios, quick (a few minutes)
+const USAGE = `npm run bench                      all scenarios, quick (under three minutes)
 npm run bench -- <scenario>… [options]
 
   --subject a,b       only these subjects, by name
   --subscribers n     clients (1000)
   --size n            bytes of a message (128)
-  --repeats n         interleaved repeats (15; quick: 4)
+  --repeats n         interleaved repeats (15; quick: 3, and peers once)
   --duration ms       time of each measurement (250; quick: 80)
   --smoke             a second each with few clients: whether it works, not how fast
   --out folder        where the results go (bench/results)
@@ -62,17 +62,19 @@ export function parse(argv, scenarios, subjects) {
       subscribers,
       size: whole('size', values.size, 128),
       repeats: whole('repeats', values.repeats, defaults.repeats),
+      peerRepeats: whole('repeats', values.repeats, defaults.peerRepeats),
       durationMs: whole('duration', values.duration, defaults.durationMs),
+      warmUpMs: defaults.warmUpMs,
       subjects: chosen,
     },
   }
 }
 
-/** @type {Record<import('../types.d.ts').Options['pace'], { subscribers: number, repeats: number, durationMs: number }>} */
+/** @type {Record<import('../types.d.ts').Options['pace'], { subscribers: number, repeats: number, peerRepeats: number, durationMs: number, warmUpMs: number }>} */
 const DEFAULTS = {
-  smoke: { subscribers: 20, repeats: 1, durationMs: 20 },
-  quick: { subscribers: 1000, repeats: 4, durationMs: 80 },
-  full: { subscribers: 1000, repeats: 15, durationMs: 250 },
+  smoke: { subscribers: 20, repeats: 1, peerRepeats: 1, durationMs: 20, warmUpMs: 200 },
+  quick: { subscribers: 1000, repeats: 3, peerRepeats: 1, durationMs: 80, warmUpMs: 200 },
+  full: { subscribers: 1000, repeats: 15, peerRepeats: 15, durationMs: 250, warmUpMs: 400 },
 }
 
 export class UsageError extends Error {
