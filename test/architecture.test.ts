@@ -60,7 +60,7 @@ const MAY_USE: Readonly<Record<string, RegExp>> = {
   streaming: /^node:http2?$/,
   'transports/node': /^(ws|node:(http|https|http2|net|stream))$/,
   'layers/file-journal': /^node:(crypto|fs|net|path|timers\/promises|zlib)$/,
-  testing: /^node:(assert(\/strict)?|timers\/promises|crypto)$/,
+  testing: /^node:(assert(\/strict)?|timers\/promises|crypto|net)$/,
   load: /^(hdr-histogram-js|ws|node:.*)$/,
   api: /^(zod|prom-client|node:(http|crypto|buffer|util|stream|events))$/,
   'version.ts': /^node:fs$/,

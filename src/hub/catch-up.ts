@@ -46,7 +46,7 @@ export class CatchUp {
   async begin(): Promise<void> {
     this.#hold()
     // Where it is must be known before it is in any group: else nothing would say what it missed while it joined.
-    await this.#recall.ready()
+    await this.#recall.refresh()
     this.#arrival = new Arrival(this.#recall, this.#after)
   }
 
@@ -80,8 +80,10 @@ export class CatchUp {
     if (!this.#recall.keepsHistory(group)) return join()
     this.#arrival?.wants(group, count)
     if (this.#arrival !== null) return join()
-    if (count === 0) await join()
-    else await this.#joinAfterPast(group, count, join)
+    if (count === 0) {
+      await join()
+      await this.#recall.refresh()
+    } else await this.#joinAfterPast(group, count, join)
     this.#moveOn()
   }
 

@@ -13,6 +13,12 @@ export function isClientFault(error: unknown): error is Refusal {
   return error instanceof Refusal && errorCodeOf(error) !== null
 }
 
+/** Whether an error says that the layer's broker cannot be used: a client that comes back later may find it. The layer has reported it. */
+export function isOutage(error: unknown): error is GroupcastError {
+  const code = errorCodeOf(error)
+  return code === 'layer-unavailable' || code === 'layer-timeout'
+}
+
 /** What is wrong with what a client sent, as its fault. */
 export function asRefusal(error: unknown): unknown {
   return error instanceof GroupcastError ? new Refusal(error.code, error.message) : error

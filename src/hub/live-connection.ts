@@ -14,7 +14,7 @@ import { assertClose } from './close-code.ts'
 import { perform } from './commands.ts'
 import type { ConnectionHost, Counters } from './connection-host.ts'
 import type { Connection, DisconnectInfo, JoinOptions } from './consumer.ts'
-import { asRefusal, denialOf, isClientFault } from './denial.ts'
+import { asRefusal, denialOf, isClientFault, isOutage } from './denial.ts'
 import type { Beating } from './heartbeats.ts'
 import { Inbox, type InboxOwner } from './inbox.ts'
 import { Memberships } from './memberships.ts'
@@ -287,6 +287,17 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   }
 
   /** Not held against the bound for slow readers: the past is bounded by itself, and what was put aside has been. */
+  /**
+   * It may have missed something of groups that it is in: what it gets next is after this hole. A client at the door hears of it with its past.
+   *
+   * @param cursor where it was before
+   */
+  missed(groups: readonly string[], cursor: string): void {
+    if (this.#phase !== OPEN) return
+    this.#host.counters.resets += groups.length
+    this.sayLater({ reset: { groups, cursor } })
+  }
+
   takeLater(publication: Publication): void {
     this.#later(publication, 0)
   }
@@ -406,8 +417,9 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
       const result = await perform(this, frame, this.#host)
       if (frame.reply !== null) this.#sendControl({ reply: frame.reply, result: result ?? null })
     } catch (error) {
-      if (!isClientFault(error)) throw error
-      const answer = { code: error.code, message: error.reason }
+      if (!isClientFault(error) && !isOutage(error)) throw error
+      const message = isClientFault(error) ? error.reason : ERRORS[error.code].message
+      const answer = { code: error.code, message }
       // Where the transport has no way to say it, the close code says it.
       if (!this.#sendControl({ reply: frame.reply, error: answer })) throw error
     }
@@ -421,8 +433,9 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   }
 
   taskFailed(error: unknown): void {
-    const code = isClientFault(error) ? error.code : 'internal-error'
-    if (!isClientFault(error)) this.#host.report(error, `consumer ${this.route.path}`, this)
+    const isKnown = isClientFault(error) || isOutage(error)
+    const code = isKnown ? error.code : 'internal-error'
+    if (!isKnown) this.#host.report(error, `consumer ${this.route.path}`, this)
     // Gone already, perhaps by what `onError` did: what waits is `disconnect`.
     if (this.#phase === CLOSED) return
     this.#inbox.clear()

@@ -1,5 +1,11 @@
 import { ChannelFullError } from '../errors.ts'
-import { CHANNEL_DEFAULTS, type LayerPublication, type LayerSink, type LayerStatus } from '../layers/layer.ts'
+import {
+  CHANNEL_DEFAULTS,
+  type LayerPublication,
+  type LayerRecovery,
+  type LayerSink,
+  type LayerStatus,
+} from '../layers/layer.ts'
 import { Mailboxes } from '../mailboxes.ts'
 import { Publication } from '../publication.ts'
 import { parseClientFrame } from './client-frame.ts'
@@ -43,6 +49,33 @@ export class NodeSink implements LayerSink {
       this.#core.report(error, `channel ${channel}`)
       return true
     }
+  }
+
+  recovered({ publications, lost, after, cursor }: LayerRecovery): void {
+    try {
+      // First: with the cursor of a publication before it, a client that is cut in between would never hear of it.
+      const told = this.#tellOfLoss(lost, (publications.length === 0 ? null : after) ?? cursor)
+      for (const { group, publication } of publications) this.deliver(group, publication)
+      if (publications.length > 0) for (const connection of told) connection.sayLater({ cursor })
+    } catch (error) {
+      this.#core.report(error, 'layer')
+    }
+  }
+
+  /** @returns who was told */
+  #tellOfLoss(lost: readonly string[], cursor: string): Iterable<LiveConnection> {
+    const groupsOf = new Map<LiveConnection, string[]>()
+    for (const name of lost) {
+      for (const { members } of this.#core.groups.get(name)?.buckets ?? []) {
+        for (const connection of members) {
+          const groups = groupsOf.get(connection)
+          if (groups === undefined) groupsOf.set(connection, [name])
+          else groups.push(name)
+        }
+      }
+    }
+    for (const [connection, groups] of groupsOf) connection.missed(groups, cursor)
+    return groupsOf.keys()
   }
 
   #deliver(name: string, { json, cursor }: LayerPublication): void {

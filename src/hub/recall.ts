@@ -60,9 +60,17 @@ export class Recall {
     return this.#layer.position
   }
 
-  /** Resolves when the position is known, or never will be: the failure is for those who ask the layer for something. */
-  async ready(): Promise<void> {
-    if (this.position === null) await this.#started.catch(() => {})
+  /**
+   * Resolves when the position is that of now, or cannot be known: the failure is for those who ask the layer for something. An older one would
+   * do for what a client missed, but not for one that is new: it would get what was sent before it came.
+   */
+  async refresh(): Promise<void> {
+    try {
+      await this.#started
+      await this.#layer.refresh()
+    } catch {
+      // Whoever joins a group will hear of it.
+    }
   }
 
   keepsHistory(group: string): boolean {

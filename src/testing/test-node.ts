@@ -7,6 +7,7 @@ import type { HistoryBounds } from '../history.ts'
 import type {
   ChannelLayer,
   LayerPublication,
+  LayerRecovery,
   LayerSink,
   LayerStatus,
   Replay,
@@ -118,6 +119,19 @@ export class TestNode {
     return this.#patience.until(() => this.numbers(group).length >= count, what)
   }
 
+  /** Waits until the layer says that it is ready. */
+  ready(): Promise<void> {
+    return this.#patience.until(() => this.sink.isReady, 'status() to say ready')
+  }
+
+  /** Waits until the layer says that it is not ready. */
+  lost(): Promise<void> {
+    return this.#patience.until(
+      () => this.sink.statuses.at(-1)?.state === 'connecting',
+      'status() to say connecting',
+    )
+  }
+
   /** Waits until a fence has come. */
   fenced(group: string, fence: string): Promise<void> {
     return this.#patience.until(() => this.sink.fences.has(`${group} ${fence}`), `a fence in group ${group}`)
@@ -177,6 +191,10 @@ class RecordingSink implements LayerSink {
   readonly groups = new Set<string>()
   isClosed = false
 
+  readonly statuses: LayerStatus[] = []
+  readonly recoveries: LayerRecovery[] = []
+  readonly reports: unknown[] = []
+
   /** What a case wants to happen besides. */
   onDeliver: (group: string, publication: LayerPublication) => void = () => {}
   onReceive: (channel: string) => boolean = () => true
@@ -192,6 +210,7 @@ class RecordingSink implements LayerSink {
     }
     if (this.isClosed) this.violations.push(`12: deliver(${group}) after close`)
     else if (!this.groups.has(group)) this.violations.push(`2: deliver(${group}), which is not added`)
+    if (this.#isDown) this.violations.push(`27: deliver(${group}) while the layer says that it is not ready`)
     this.delivered.push({ group, ...publication })
     this.onDeliver(group, publication)
   }
@@ -204,6 +223,31 @@ class RecordingSink implements LayerSink {
 
   status(status: LayerStatus): void {
     if (this.isClosed) this.violations.push(`12: status(${status.state}) after close`)
+    this.statuses.push(status)
     this.onStatus(status)
+  }
+
+  recovered(recovery: LayerRecovery): void {
+    if (this.isClosed) this.violations.push('12: recovered() after close')
+    // Only what nothing can interrupt may be said without a break: that history is gone.
+    if (!this.#isDown && recovery.publications.length > 0)
+      this.violations.push('27: recovered() with publications while the layer says that it is ready')
+    this.recoveries.push(recovery)
+    for (const { group, publication } of recovery.publications) {
+      if (!this.groups.has(group)) this.violations.push(`2: recovered(${group}), which is not added`)
+      this.delivered.push({ group, ...publication })
+    }
+  }
+
+  report(error: unknown): void {
+    this.reports.push(error)
+  }
+
+  get isReady(): boolean {
+    return this.statuses.at(-1)?.state === 'ready'
+  }
+
+  get #isDown(): boolean {
+    return this.statuses.at(-1)?.state === 'connecting'
   }
 }

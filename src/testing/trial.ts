@@ -40,7 +40,8 @@ export async function runCase(spec: CaseSpec, options: TrialOptions): Promise<vo
     await trial.start()
     // What a driver cannot do it must not do silently: instead of such a case there is this.
     if (spec.needs === 'history' && !trial.keepsHistory) await assertWithoutHistory(trial.nodes)
-    else if (spec.needs === 'queues' && !trial.keepsQueues) await assertWithoutQueues(trial)
+    else if (spec.needs === 'queues' && !trial.keepsQueues)
+      await assertWithoutQueues(trial.nodes, trial.patience)
     else await spec.run(trial)
     await trial.close()
     trial.assertSinksRespected()

@@ -280,5 +280,20 @@ export function otherTests(shared: SharedApi): void {
       }
       expect(shared.api.errors).toEqual([])
     })
+
+    test('a broker that is gone is said to be, with whether it may have been sent', async () => {
+      const withLayer = [...calls.slice(0, 3), ['DELETE', '/api/connections/here', {}]] as const
+      for (const code of ['layer-unavailable', 'layer-timeout'] as const) {
+        shared.api.hub.failure = new GroupcastError(code, 'for developers')
+        for (const [method, path, options] of withLayer) {
+          const answer = await send(method, path, options)
+          expectProblem(answer, code)
+          expect(answer.headers['retry-after']).toBe(code === 'layer-unavailable' ? '1' : undefined)
+          expect(answer.text).not.toContain('developers')
+        }
+      }
+      // The layer has reported it.
+      expect(shared.api.errors).toEqual([])
+    })
   })
 }

@@ -658,8 +658,10 @@ describe('http2', () => {
     const { hub, connect } = await startHttp2()
     let release = () => {}
     let ended = 0
+    let signal: AbortSignal | null = null
     hub.consumer('/wait', {
       async connect(connection) {
+        signal = connection.signal
         await connection.join('a')
         await new Promise<void>((resolve) => {
           release = resolve
@@ -675,7 +677,8 @@ describe('http2', () => {
       const client = new Http2Client(session, { ':path': '/wait' })
       await until('connect has begun', () => hub.group('a').connections.sse === 1)
       leave(client)
-      await until('the client is gone', () => client.isClosed)
+      // The client knows before the server does.
+      await until('the server has noticed', () => signal?.aborted === true)
       release()
       await until('it has ended', () => ended === before + 1)
     }

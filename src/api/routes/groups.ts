@@ -59,7 +59,15 @@ function historyRoute({ hub }: Context): Route {
     parameter: GROUP_PARAMETER,
     query: HISTORY_QUERY,
     answers: [{ status: 200, description: 'A page of them.', mediaType: JSON_TYPE, schema: HISTORY }],
-    errors: ['history-not-available', 'history-lost', 'hub-closed', 'restarting', 'internal-error'],
+    errors: [
+      'history-not-available',
+      'history-lost',
+      'hub-closed',
+      'restarting',
+      'layer-unavailable',
+      'layer-timeout',
+      'internal-error',
+    ],
     async handle({ parameter }, { after, limit }) {
       try {
         // A client that has no cursor yet may send an empty one, as it may when it connects.
@@ -93,7 +101,7 @@ function closeRoute({ hub }: Context): Route {
       { status: 200, description: 'It was on this node.', mediaType: JSON_TYPE, schema: CLOSED },
       { status: 202, description: 'Its node was told.', mediaType: JSON_TYPE, schema: FORWARDED },
     ],
-    errors: ['unknown-connection', 'internal-error'],
+    errors: ['unknown-connection', 'layer-unavailable', 'layer-timeout', 'internal-error'],
     async handle({ parameter }, { code, reason }) {
       const result = await hub.closeConnection(parameter, code, reason)
       return json(result === 'closed' ? 200 : 202, { result })

@@ -26,12 +26,19 @@ function groupSendRoute(context: Context): Route {
     tag: 'messages',
     summary: 'Send a message to a group',
     description:
-      'Answers when the channel layer has accepted the message. An error means that nobody has got it.',
+      'Answers when the channel layer has accepted the message. An error means that nobody has got it; only after 504 (`layer-timeout`) nobody knows.',
     access: 'key',
     parameter: GROUP_PARAMETER,
     bodies: [{ type: JSON_TYPE, schema: MESSAGE }],
     answers: [{ status: 200, description: 'Accepted.', mediaType: JSON_TYPE, schema: SENT }],
-    errors: ['invalid-message', 'hub-closed', 'restarting', 'internal-error'],
+    errors: [
+      'invalid-message',
+      'hub-closed',
+      'restarting',
+      'layer-unavailable',
+      'layer-timeout',
+      'internal-error',
+    ],
     async handle(call) {
       const message = await readMessage(context, call)
       const { cursor } = await context.hub.groupSend(call.parameter, message)
@@ -90,7 +97,15 @@ function channelSendRoute(context: Context): Route {
     parameter: CHANNEL_PARAMETER,
     bodies: [{ type: JSON_TYPE, schema: MESSAGE }],
     answers: [{ status: 202, description: 'In the queue.', mediaType: JSON_TYPE, schema: NOTHING }],
-    errors: ['invalid-message', 'channel-full', 'hub-closed', 'restarting', 'internal-error'],
+    errors: [
+      'invalid-message',
+      'channel-full',
+      'hub-closed',
+      'restarting',
+      'layer-unavailable',
+      'layer-timeout',
+      'internal-error',
+    ],
     async handle(call) {
       await context.hub.send(call.parameter, await readMessage(context, call))
       return jsonText(202, '{}')
