@@ -61,7 +61,7 @@ export class CoreProtocol implements Protocol {
 
   async receive(
     channel: string,
-    signal: AbortSignal,
+    signal: AbortSignal | undefined,
     session: () => Promise<DjangoSession>,
   ): Promise<string> {
     const queue = this.#keys.queue(channel)
@@ -70,7 +70,7 @@ export class CoreProtocol implements Protocol {
       const taken = await takeOf(current, queue)
       if (taken === 'lost') continue
       if (taken === null) return this.#wait(channel, signal, current)
-      if (signal.aborted) {
+      if (signal?.aborted) {
         taken.putBack()
         throw signal.reason
       }
@@ -99,7 +99,7 @@ export class CoreProtocol implements Protocol {
     }
   }
 
-  async #wait(channel: string, signal: AbortSignal, session: CoreSession): Promise<string> {
+  async #wait(channel: string, signal: AbortSignal | undefined, session: CoreSession): Promise<string> {
     this.#waiting.set(channel, (this.#waiting.get(channel) ?? 0) + 1)
     try {
       const waiting = this.#readers.pull(channel, signal)

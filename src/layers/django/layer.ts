@@ -1,12 +1,13 @@
 import { ChannelFullError, GroupcastError, MisuseError } from '../../errors.ts'
-import { badName, isChannelName, isGroupName } from '../../names.ts'
+import { Mailboxes } from '../../mailboxes.ts'
+import { badName, isChannelName, isGroupName, quote } from '../../names.ts'
 import { Interest } from '../broker/interest.ts'
 import { Lifeline } from '../broker/lifeline.ts'
 import { refusalOf } from '../broker/redis-errors.ts'
 import type { ChannelLayer, LayerCapabilities, LayerSink, LayerStart, LayerStatus } from '../layer.ts'
 import { CoreProtocol } from './core.ts'
 import { Inbox } from './inbox.ts'
-import { assertDjangoChannel, assertDjangoGroup, nodeChannel, nodeOf } from './names.ts'
+import { assertDjangoChannel, assertDjangoGroup, isOfHub, nodeChannel, nodeOf } from './names.ts'
 import type { Settings } from './options.ts'
 import type { DjangoSession, Protocol } from './protocol.ts'
 import { PubsubProtocol } from './pubsub.ts'
@@ -89,8 +90,14 @@ export class DjangoLayer implements ChannelLayer {
 
   async receive(channel: string, signal?: AbortSignal): Promise<string> {
     const node = this.#startedFor(channel)
+    const isOfProcess = channel.includes('!')
+    if (isOfProcess && !isOfHub(channel)) {
+      const text = `${quote(channel)} is a channel of one process of Django, and nobody else may read it.`
+      throw new MisuseError('invalid-name', text)
+    }
     signal?.throwIfAborted()
-    return node.receive(channel, signal)
+    // What comes for connections is pushed to their node (obligation 10).
+    return isOfProcess ? node.wait(signal) : node.receive(channel, signal)
   }
 
   async flush(): Promise<void> {
@@ -119,7 +126,7 @@ export class DjangoLayer implements ChannelLayer {
     if (node.protocol.isReserved(channel)) {
       throw new MisuseError(
         'invalid-name',
-        `${JSON.stringify(channel)} is the topic of a group: no channel can have its name.`,
+        `${quote(channel)} is the topic of a group: no channel can have its name.`,
       )
     }
     return node
@@ -148,6 +155,8 @@ class Node {
   readonly protocol: Protocol
   readonly lifeline: Lifeline<DjangoSession>
   readonly interest: Interest
+  /** Those who wait for what never comes. */
+  readonly #idle: Mailboxes
   /** The session that was opened last, also before the lifeline says that it is ready. */
   #latest: DjangoSession | null = null
   #closing: Promise<void> | null = null
@@ -156,6 +165,7 @@ class Node {
     const { clock, timeoutMs } = settings
     this.nodeId = nodeId
     this.inbox = new Inbox(sink, settings)
+    this.#idle = new Mailboxes({ capacity: 0, expiryMs: 1, clock })
     this.interest = new Interest({
       clock,
       // A group that is added again must get nothing of what was sent meanwhile, which a subscription that lingered would bring.
@@ -182,16 +192,13 @@ class Node {
     })
   }
 
-  async receive(channel: string, signal: AbortSignal | undefined): Promise<string> {
-    // One signal for both ends of waiting. Not AbortSignal.any: in Node 20 each call leaves something on a signal that lives long.
-    const ending = new AbortController()
-    const onAbort = () => ending.abort(signal?.reason)
-    signal?.addEventListener('abort', onAbort)
-    try {
-      return await this.protocol.receive(channel, ending.signal, () => this.lifeline.next(ending.signal))
-    } finally {
-      signal?.removeEventListener('abort', onAbort)
-    }
+  receive(channel: string, signal: AbortSignal | undefined): Promise<string> {
+    return this.protocol.receive(channel, signal, () => this.lifeline.next(signal))
+  }
+
+  /** Until it aborts, or the layer closes. */
+  wait(signal: AbortSignal | undefined): Promise<string> {
+    return this.#idle.pull('', signal)
   }
 
   close(): Promise<void> {
@@ -201,6 +208,7 @@ class Node {
 
   async #close(): Promise<void> {
     this.protocol.close(closedError())
+    this.#idle.close(closedError())
     this.interest.close()
     await this.lifeline.close()
     this.inbox.close()

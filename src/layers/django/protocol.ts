@@ -24,7 +24,11 @@ export interface Protocol {
    */
   open(attempt: Attempt, groups: readonly string[]): Promise<DjangoSession>
   /** The next message of a channel that is not this node's. @param session gives the session, or the next one */
-  receive(channel: string, signal: AbortSignal, session: () => Promise<DjangoSession>): Promise<string>
+  receive(
+    channel: string,
+    signal: AbortSignal | undefined,
+    session: () => Promise<DjangoSession>,
+  ): Promise<string>
   /** Forgets what waits in this process. */
   flush(): void
   /** Ends all that waits, with this. */

@@ -74,7 +74,7 @@ export class PubsubProtocol implements Protocol {
 
   async receive(
     channel: string,
-    signal: AbortSignal,
+    signal: AbortSignal | undefined,
     session: () => Promise<DjangoSession>,
   ): Promise<string> {
     this.#waiting.set(channel, (this.#waiting.get(channel) ?? 0) + 1)
