@@ -70,6 +70,11 @@ const SCHEMES: ReadonlyMap<string, (parts: Parts) => LayerSpec> = new Map([
   ['django+rediss', django],
 ])
 
+/** The URL with stars in place of its password, for people. */
+export function withoutPassword(text: string): string {
+  return text.replace(/^([a-z+]+:\/\/[^@/?#]*?:)[^@/?#]*@/, '$1***@')
+}
+
 /** @throws {LayerUrlError} saying what is wrong, as the end of a sentence; without anything secret of the URL */
 export function parseLayerUrl(text: string): LayerSpec {
   const groups = FORM.exec(text)?.groups
