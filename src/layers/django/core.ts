@@ -21,6 +21,7 @@ export class CoreProtocol implements Protocol {
   readonly #readers: Mailboxes
   /** How many wait, by channel. */
   readonly #waiting = new Map<string, number>()
+  #isClosed = false
 
   constructor(node: ProtocolNode) {
     this.#node = node
@@ -82,6 +83,7 @@ export class CoreProtocol implements Protocol {
   flush(): void {}
 
   close(reason: Error): void {
+    this.#isClosed = true
     this.#readers.close(reason)
   }
 
@@ -114,6 +116,10 @@ export class CoreProtocol implements Protocol {
 
   /** A message that came for somebody who waits, and may wait no longer. */
   #hand(taken: Taken): void {
+    if (this.#isClosed) {
+      taken.putBack()
+      return
+    }
     const channel = this.#keys.channelOf(taken.queue)
     const json = this.#read(channel, taken)
     if (json !== null && !this.#readers.push(channel, json)) taken.putBack()

@@ -24,6 +24,7 @@ export class PubsubProtocol implements Protocol {
   /** How many wait, by channel. */
   readonly #waiting = new Map<string, number>()
   #session: PubsubSession | null = null
+  #isClosed = false
 
   constructor(node: ProtocolNode) {
     this.#node = node
@@ -96,6 +97,7 @@ export class PubsubProtocol implements Protocol {
   }
 
   close(reason: Error): void {
+    this.#isClosed = true
     this.#interest.close()
     this.#readers.close(reason)
   }
@@ -123,6 +125,7 @@ export class PubsubProtocol implements Protocol {
 
   #hand(channel: string, message: Buffer): void {
     const { inbox, nodeId } = this.#node
+    if (this.#isClosed) return
     const isOwn = nodeOf(channel) === nodeId
     if (!isOwn && !this.#channels.has(channel)) return
     const incoming = inbox.read(message, `for channel ${quote(channel)}`)
