@@ -7,7 +7,7 @@
  * - the state, a hash: `epoch` and `seq`, the last number that was given; `run`, the server process that gave it; `voids`, ranges of numbers
  *   that were never given, or were lost; `t0 h0 t1 h1`, what the last number was at two moments at least a span apart.
  * - of each group a stream (id: the number; `t`: when, `j`: the JSON) and a hash, which outlives it: `epoch`, `last`: its last number, `gone`: what
- *   is up to there may be gone, `count` and `bytes` of the stream, `oldest`: when its first entry came, `age`: how long entries are kept.
+ *   is up to there may be gone, `count` and `bytes` of the stream, `oldest`: when its first entry came, `age`: how long entries are kept, `until`: when the stream expires.
  *
  * What Redis evicts, expires or flushes on its own is found out by comparing: a stream with another length than its hash says is gone as a whole,
  * a hash of another epoch does not count, and without a state there is a new epoch.
@@ -40,9 +40,9 @@ local function begin(key, random, run, now)
   return epoch
 end
 -- Moments a span apart at which the last number is written down.
-local function rotate(key, seq, now, span)
+local function rotate(key, t0, seq, now, span)
+  if now - tonumber(t0) < span then return end
   local marks = redis.call('HMGET', key, 't0', 'h0')
-  if now - tonumber(marks[1]) < span then return end
   redis.call('HSET', key, 't1', marks[1], 'h1', marks[2], 't0', text(now), 'h0', text(seq))
 end
 -- Of a group without a hash nothing is known up to here: its hash may have expired.
@@ -58,7 +58,7 @@ local STALE = 'STALE the server that numbers publications is another one than th
 /** Begins a session. Keys: state. Arguments: run, random text for a new epoch, span. Answers the epoch and the last number. */
 export const HELLO = defineScript(`${COMMON}
 local key, run, now, span = KEYS[1], ARGV[1], time(), tonumber(ARGV[3])
-local state = redis.call('HMGET', key, 'epoch', 'seq', 'run', 'voids')
+local state = redis.call('HMGET', key, 'epoch', 'seq', 'run', 'voids', 't0')
 if not state[1] then
   return {begin(key, ARGV[2], run, now), '0'}
 end
@@ -77,7 +77,7 @@ if state[3] ~= run then
   for i, void in ipairs(voids) do parts[i] = void[1] .. '-' .. void[2] end
   redis.call('HSET', key, 'seq', text(seq), 'run', run, 'voids', table.concat(parts, ' '))
 end
-rotate(key, seq, now, span)
+rotate(key, state[5], seq, now, span)
 return {state[1], text(seq)}
 `)
 
@@ -90,26 +90,27 @@ local key, hash, stream, run, span = KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumbe
 local json, size = ARGV[6], #ARGV[6]
 local mostCount, age, mostBytes = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local now = time()
-local state = redis.call('HMGET', key, 'epoch', 'run', 'seq')
+local state = redis.call('HMGET', key, 'epoch', 'run', 'seq', 't0')
 local epoch = state[1]
 if not epoch then
   epoch = begin(key, ARGV[2], run, now)
 elseif state[2] ~= run then
   return redis.error_reply(STALE)
 else
-  rotate(key, tonumber(state[3]), now, span)
+  rotate(key, state[4], tonumber(state[3]), now, span)
 end
 local seq = redis.call('HINCRBY', key, 'seq', 1)
 local id = text(seq)
 
-local known = redis.call('HMGET', hash, 'epoch', 'last', 'gone', 'count', 'bytes', 'oldest')
-local last, gone, count, bytes, oldest = 0, 0, 0, 0, now
+local known = redis.call('HMGET', hash, 'epoch', 'last', 'gone', 'count', 'bytes', 'oldest', 'until', 'age')
+local last, gone, count, bytes, oldest, lives = 0, 0, 0, 0, now, 0
 if known[1] == epoch then
   last, gone = tonumber(known[2]), tonumber(known[3])
   count, bytes, oldest = tonumber(known[4]), tonumber(known[5]), tonumber(known[6])
+  if tonumber(known[8]) == age then lives = tonumber(known[7]) end
   if count > 0 and redis.call('XLEN', stream) ~= count then
     redis.call('DEL', stream)
-    gone, count, bytes = last, 0, 0
+    gone, count, bytes, lives = last, 0, 0, 0
   end
 else
   redis.call('DEL', stream)
@@ -128,7 +129,7 @@ end
 
 if not isKept then
   redis.call('DEL', stream)
-  gone, count, bytes = seq, 0, 0
+  gone, count, bytes, lives = seq, 0, 0, 0
 else
   if count == 0 then oldest = now end
   count, bytes = count + 1, bytes + size
@@ -143,11 +144,18 @@ else
     from = second[1]
   end
   if from ~= '-' then redis.call('XTRIM', stream, 'MINID', from) end
-  if count == 0 then redis.call('DEL', stream) else redis.call('PEXPIRE', stream, text(age)) end
 end
+-- Both live a little longer than they must, so that not each publication prolongs that: what is too old is for comparisons to say.
+local slack = math.floor(age / 8) + 1
+local isProlonged = lives < now + age
+if isProlonged then lives = now + age + slack end
 redis.call('HSET', hash, 'epoch', epoch, 'last', id, 'gone', text(gone), 'count', text(count),
-  'bytes', text(bytes), 'oldest', text(oldest), 'age', text(age))
-redis.call('PEXPIRE', hash, text(math.max(2 * span, age) + span / 8))
+  'bytes', text(bytes), 'oldest', text(oldest), 'age', text(age),
+  'until', isKept and text(lives) or '0')
+if isProlonged then
+  redis.call('PEXPIREAT', stream, text(lives))
+  redis.call('PEXPIRE', hash, text(math.max(2 * span, age) + span / 8 + slack))
+end
 return cursor
 `)
 

@@ -92,7 +92,8 @@ export class Wire {
 
   #watched<T>(reply: Promise<T>): Promise<T> {
     reply.catch((error) => {
-      if (isFatal(error)) this.#onFatal(error)
+      // In a later turn: who waits for this reply must hear that it was refused, not that the session was lost.
+      if (isFatal(error)) setImmediate(() => this.#onFatal(error))
     })
     return reply
   }
