@@ -24,7 +24,7 @@ const ADVICE: Readonly<Record<string, string>> = {
 }
 
 /** An error that Redis answered with: it has done nothing. */
-export function isReply(error: unknown): error is Error {
+function isReply(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError'
 }
 

@@ -76,7 +76,8 @@ export async function connectAll<T extends string>(
 /** A reply that is also looked at: some say that the session is of no use any more. */
 export function watched<T>(attempt: Attempt, reply: Promise<T>): Promise<T> {
   reply.catch((error) => {
-    if (isFatal(error)) attempt.lost(explained(error))
+    // Whoever waits for it hears of the refusal first: it says that nothing has happened.
+    if (isFatal(error)) setImmediate(() => attempt.lost(explained(error)))
   })
   return reply
 }
