@@ -80,8 +80,12 @@ export interface Subject {
 export interface Options {
   readonly subscribers: number
   readonly repeats: number
+  /** Of these, in how many peers take part: no target compares with them. */
+  readonly peerRepeats: number
   /** Time measured for each figure, in milliseconds. */
   readonly durationMs: number
+  /** The server's CPU time, in milliseconds, after which a subject counts as warm. */
+  readonly warmUpMs: number
   readonly size: number
   /** How much time scenarios with times of their own take: `smoke` shows that they work, and measures nothing. */
   readonly pace: 'smoke' | 'quick' | 'full'
@@ -151,6 +155,8 @@ export interface Result {
 export interface Scenario {
   readonly name: string
   readonly title: string
+  /** With fewer it would measure something else, or nothing; 1 unless given. */
+  readonly leastSubscribers?: number
   run(context: Context): Promise<{
     readonly settings: Readonly<Record<string, unknown>>
     readonly rows: readonly Row[]

@@ -24,7 +24,7 @@ export class Batch {
   // The other children, where runs part: connections in overlapping groups.
   #children: Map<Frame, Batch> | null = null
   #bytes: Buffer | null = null
-  /** How many outboxes wait to write this very batch. */
+  /** How many outboxes wait to write this very batch, or what it has grown to. */
   holders = 0
   /** Whether a message that newer ones may replace is in the run, by the policy of its group. */
   readonly hasLatest: boolean
@@ -98,6 +98,15 @@ export class Batch {
     const run = node.#run
     if (run !== null) for (let i = 0; i < run.length; i++) frames[i] = run[i] as Frame
     return frames
+  }
+
+  /**
+   * The bytes of a batch that waits, shared out among all who wait for the same. Its frames may be in other batches, too, when others got
+   * something else before: a look at the one in the middle tells in how many. The first is often for one client alone.
+   */
+  get share(): number {
+    const middle = this.#run?.[this.length >> 1]
+    return this.size / Math.max(1, this.holders) / Math.max(1, middle?.holders ?? 1)
   }
 
   /** It is to wait: keeps its frames alone, not the batch that led to it for each of them. */

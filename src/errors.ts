@@ -198,7 +198,7 @@ export const ERRORS = Object.freeze({
     503,
     true,
     'The connection does not read as fast as its groups write.',
-    'Come back: a new connection starts with an empty backlog. Read faster, join less, or raise `maxBacklogBytes`.',
+    'Come back: a new connection starts with an empty backlog. Read faster, join less, or raise `maxBacklogBytes` (`maxTotalBacklogBytes`, where all clients together are too much).',
   ),
   'handshake-timeout': entry(
     'infrastructure',

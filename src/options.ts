@@ -11,8 +11,8 @@ export interface Limits {
   /** Most bytes waiting for one client; beyond it the slow-consumer policy applies. */
   readonly maxBacklogBytes: number
   /**
-   * Most bytes waiting for all slow clients together; what several wait for counts once, and the newest 64 KiB of each client do not.
-   * Who is sent something beyond it gives way, by its policy.
+   * Most bytes waiting for all slow clients together; what several wait for counts once, and the newest 8 KiB of each client do not.
+   * Beyond it whoever has most waiting gives way, by its policy; what several wait for is shared out among them.
    */
   readonly maxTotalBacklogBytes: number
   /** Most messages of one client waiting for its consumer; beyond it nothing more is read from it. */

@@ -1,21 +1,36 @@
 /**
- * Runs once before all tests: finds Chromium, or installs it where this process may (as root on Debian). Without one the browser tests
- * are skipped with this line to say why, and fail when `CI` is set.
+ * Runs once before all tests: finds what they need besides npm packages, Chromium and Redis, or installs it where this process may (as root on Debian). What
+ * is missing then fails when `CI` is set. Elsewhere the browser tests are skipped without Chromium, with a line to say why.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
 
 const CANDIDATES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
 
 export function setup(): void {
-  const path = findChromium() ?? installChromium()
+  const browser = findChromium() ?? installed('chromium', findChromium)
   // An empty text, not none: tests ask whether it is there.
-  process.env.CHROMIUM_PATH = path ?? ''
-  if (path !== null) return
-  const text = 'Chromium was not found: install it (Debian: apt-get install chromium) or set CHROMIUM_PATH.'
+  process.env.CHROMIUM_PATH = browser ?? ''
+  if (browser === null) {
+    missing(
+      'Chromium was not found: install it (Debian: apt-get install chromium) or set CHROMIUM_PATH.',
+      'The browser tests are skipped.',
+    )
+  }
+  const redis = () => findProgram('redis-server')
+  if ((redis() ?? installed('redis-server', redis)) === null) {
+    missing(
+      'redis-server was not found: install it (Debian: apt-get install redis-server).',
+      'The tests of layers over Redis fail.',
+    )
+  }
+}
+
+function missing(text: string, consequence: string): void {
   if (process.env.CI !== undefined && process.env.CI !== '' && process.env.CI !== 'false')
     throw new Error(text)
-  console.error(`${text} The browser tests are skipped.`)
+  console.error(`${text} ${consequence}`)
 }
 
 function findChromium(): string | null {
@@ -24,16 +39,22 @@ function findChromium(): string | null {
   return CANDIDATES.find((path) => existsSync(path)) ?? null
 }
 
-function installChromium(): string | null {
+function findProgram(name: string): string | null {
+  const folders = (process.env.PATH ?? '').split(delimiter)
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path)) ?? null
+}
+
+/** Installs a package of Debian's. @returns what `find` finds then */
+function installed(name: string, find: () => string | null): string | null {
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return null
-  console.error('Installing Chromium for the browser tests (apt-get install chromium) …')
+  console.error(`Installing ${name} for the tests (apt-get install ${name}) …`)
   const run = (...args: string[]) =>
     spawnSync('apt-get', args, {
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
       encoding: 'utf8',
     })
   run('update', '-qq')
-  const { status, stderr } = run('install', '-y', '-qq', '--no-install-recommends', 'chromium')
+  const { status, stderr } = run('install', '-y', '-qq', '--no-install-recommends', name)
   if (status !== 0) console.error(stderr)
-  return findChromium()
+  return find()
 }

@@ -43,6 +43,8 @@ describe('the package', () => {
       '.',
       './client',
       './layers/journal',
+      './layers/django',
+      './layers/redis',
       './layers/nats',
       './testing',
       './package.json',
@@ -73,19 +75,15 @@ test('its entry points load in plain Node and export what they promise', () => {
     const testing = await import('groupcast/testing')
     const client = await import('groupcast/client')
     const journal = await import('groupcast/layers/journal')
+    const redis = await import('groupcast/layers/redis')
+    const django = await import('groupcast/layers/django')
     const nats = await import('groupcast/layers/nats')
-    console.log(JSON.stringify([main, testing, client, journal, nats].map((entry) => Object.keys(entry))))`
+    console.log(JSON.stringify([main, testing, client, journal, redis, django, nats].map((entry) => Object.keys(entry))))`
   const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
     cwd: ROOT,
     encoding: 'utf8',
   })
-  const [main, testing, client, journal, nats] = JSON.parse(output) as [
-    string[],
-    string[],
-    string[],
-    string[],
-    string[],
-  ]
+  const [main, testing, client, journal, redis, django, nats] = JSON.parse(output) as string[][]
   expect(main).toEqual(
     expect.arrayContaining([
       'createHub',
@@ -98,6 +96,8 @@ test('its entry points load in plain Node and export what they promise', () => {
   )
   expect(testing).toEqual(expect.arrayContaining(['layerConformance', 'manualClock']))
   expect(journal).toEqual(['fileJournal'])
+  expect(redis).toEqual(['redisLayer'])
+  expect(django).toEqual(['djangoLayer'])
   expect(nats).toEqual(['natsLayer'])
   expect(client).toEqual(['ClientError', 'connect'])
 })

@@ -24,7 +24,7 @@ test('nothing that was acknowledged is lost or doubled when the hub is killed th
     ...{ seed, ports: [hub.port], clients: CLIENTS, groups: 10, lifeMs: [0, 600], connect },
   })
   const { ledger } = storm
-  const publisher = new LanePublisher(hub.port, ledger)
+  const publisher = new LanePublisher([hub.port], ledger)
   onTestFinished(async () => {
     publisher.close()
     await hub.stop()

@@ -2,21 +2,23 @@
 /** The command line of the benchmark. */
 import { parseArgs } from 'node:util'
 
-const USAGE = `npm run bench                      all scenarios, quick (a few minutes)
+const USAGE = `npm run bench                      all scenarios, quick (under three minutes)
 npm run bench -- <scenario>… [options]
 
   --subject a,b       only these subjects, by name
   --subscribers n     clients (1000)
   --size n            bytes of a message (128)
-  --repeats n         interleaved repeats (15; quick: 4)
+  --repeats n         interleaved repeats (15; quick: 3, and peers once)
   --duration ms       time of each measurement (250; quick: 80)
   --smoke             a second each with few clients: whether it works, not how fast
   --out folder        where the results go (bench/results)
   --list              scenarios and subjects, and what is missing here
 `
 
+/** @typedef {Pick<import('../types.d.ts').Scenario, 'name' | 'leastSubscribers'>} KnownScenario */
+
 /**
- * @param {readonly string[]} argv @param {readonly string[]} scenarios @param {readonly string[]} subjects
+ * @param {readonly string[]} argv @param {readonly KnownScenario[]} scenarios @param {readonly string[]} subjects
  * @returns {{ wanted: readonly string[], isList: boolean, isHelp: boolean, out: string | null, options: import('../types.d.ts').Options }}
  */
 export function parse(argv, scenarios, subjects) {
@@ -35,35 +37,44 @@ export function parse(argv, scenarios, subjects) {
       help: { type: 'boolean', short: 'h' },
     },
   })
-  const unknown = positionals.find((name) => !scenarios.includes(name))
-  if (unknown !== undefined) throw new UsageError(`There is no scenario ${unknown}: ${scenarios.join(', ')}.`)
+  const names = scenarios.map(({ name }) => name)
+  const unknown = positionals.find((name) => !names.includes(name))
+  if (unknown !== undefined) throw new UsageError(`There is no scenario ${unknown}: ${names.join(', ')}.`)
   const chosen = values.subject?.split(',') ?? null
   const unknownSubject = chosen?.find((name) => !subjects.includes(name))
   if (unknownSubject !== undefined)
     throw new UsageError(`There is no subject ${unknownSubject}: ${subjects.join(', ')}.`)
   const pace = values.smoke === true ? 'smoke' : positionals.length === 0 ? 'quick' : 'full'
   const defaults = DEFAULTS[pace]
+  const wanted = positionals.length === 0 ? names : positionals
+  const subscribers = whole('subscribers', values.subscribers, defaults.subscribers)
+  checkSubscribers(
+    subscribers,
+    scenarios.filter(({ name }) => wanted.includes(name)),
+  )
   return {
-    wanted: positionals.length === 0 ? scenarios : positionals,
+    wanted,
     isList: values.list === true,
     isHelp: values.help === true,
     out: values.out ?? null,
     options: {
       pace,
-      subscribers: whole('subscribers', values.subscribers, defaults.subscribers),
+      subscribers,
       size: whole('size', values.size, 128),
       repeats: whole('repeats', values.repeats, defaults.repeats),
+      peerRepeats: whole('repeats', values.repeats, defaults.peerRepeats),
       durationMs: whole('duration', values.duration, defaults.durationMs),
+      warmUpMs: defaults.warmUpMs,
       subjects: chosen,
     },
   }
 }
 
-/** @type {Record<import('../types.d.ts').Options['pace'], { subscribers: number, repeats: number, durationMs: number }>} */
+/** @type {Record<import('../types.d.ts').Options['pace'], { subscribers: number, repeats: number, peerRepeats: number, durationMs: number, warmUpMs: number }>} */
 const DEFAULTS = {
-  smoke: { subscribers: 20, repeats: 1, durationMs: 20 },
-  quick: { subscribers: 1000, repeats: 4, durationMs: 80 },
-  full: { subscribers: 1000, repeats: 15, durationMs: 250 },
+  smoke: { subscribers: 20, repeats: 1, peerRepeats: 1, durationMs: 20, warmUpMs: 200 },
+  quick: { subscribers: 1000, repeats: 3, peerRepeats: 1, durationMs: 80, warmUpMs: 200 },
+  full: { subscribers: 1000, repeats: 15, peerRepeats: 15, durationMs: 250, warmUpMs: 400 },
 }
 
 export class UsageError extends Error {
@@ -74,6 +85,13 @@ export class UsageError extends Error {
 }
 
 export { USAGE }
+
+/** @param {number} subscribers @param {readonly KnownScenario[]} wanted */
+function checkSubscribers(subscribers, wanted) {
+  for (const { name, leastSubscribers = 1 } of wanted)
+    if (subscribers < leastSubscribers)
+      throw new UsageError(`${name} needs --subscribers ${leastSubscribers} or more.`)
+}
 
 /** @param {string} name @param {string | undefined} text @param {number} fallback */
 function whole(name, text, fallback) {

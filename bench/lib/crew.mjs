@@ -1,5 +1,6 @@
 // @ts-check
 /** A running subject with its clients, and the closed rounds that measure CPU time per delivery. */
+import { atOnce } from './at-once.mjs'
 import { connectFleet } from './clients.mjs'
 import { loadGenerator } from './dist.mjs'
 import { countSends } from './system-calls.mjs'
@@ -12,10 +13,10 @@ const PATIENCE_MS = 20_000
 const ROUND_BYTES = 48 * 1024
 /** Until a round has as many turns as fit, which doubles from one. */
 const WARM_UP_ROUNDS = 8
-/** A turn of the slowest takes half a second. */
-const WARM_UP_CPU_MS = 400
 /** The server's time for a round, about. */
 const ROUND_CPU_MS = 50
+/** Nothing is measured yet; one alone would leave each core waiting for the other. */
+const STARTED_AT_ONCE = 3
 
 /**
  * @typedef {object} CrewSettings
@@ -119,8 +120,8 @@ export class Crew {
   }
 
   /**
-   * Lets the compiler see the code, and finds out how many turns a round may have: the first time at length, then with one round, since
-   * another process has had the core.
+   * Lets the compiler see the code, and finds out how many turns a round may have: the first time at length, then with a part of a round,
+   * since another process has had the core and its caches.
    *
    * @param {number} perTurn @param {boolean} overHttp
    */
@@ -128,14 +129,16 @@ export class Crew {
     const key = `${perTurn} ${overHttp}`
     const known = this.#turns.get(key)
     if (known !== undefined) {
-      await this.#round(known, perTurn, overHttp)
+      await this.#round(Math.ceil(known / 4), perTurn, overHttp)
       return known
     }
     const most = this.subject.answersEarly === true ? 1 : Number.POSITIVE_INFINITY
     const fitting = (ROUND_BYTES * this.#subscribers) / (this.#size * perTurn * this.#reach)
     let turns = 1
     let spentUs = 0
-    for (let i = 0; i < WARM_UP_ROUNDS && spentUs < WARM_UP_CPU_MS * 1000; i++) {
+    const { warmUpMs } = this.#context.options
+    // A turn of the slowest takes half a second.
+    for (let i = 0; i < WARM_UP_ROUNDS && spentUs < warmUpMs * 1000; i++) {
       const before = await this.running.usage()
       await this.#round(turns, perTurn, overHttp)
       const after = await this.running.usage()
@@ -289,16 +292,13 @@ function leaveOut(context, { kind }, error) {
  * @param {(crews: Crew[]) => Promise<T>} work
  */
 export async function withCrews(context, subjects, settings, work) {
-  /** @type {Crew[]} */
-  const crews = []
+  const fitting = subjects.filter(({ transports }) => transports.includes(settings.transport))
+  const started = await atOnce(STARTED_AT_ONCE, fitting, (subject) =>
+    Crew.start(context, subject, settings).catch((error) => leaveOut(context, subject, error)),
+  )
+  const crews = started.flatMap(({ value }) => value ?? [])
   try {
-    for (const subject of subjects) {
-      if (!subject.transports.includes(settings.transport)) continue
-      const crew = await Crew.start(context, subject, settings).catch((error) =>
-        leaveOut(context, subject, error),
-      )
-      if (crew !== null) crews.push(crew)
-    }
+    for (const { error } of started) if (error !== undefined) throw error
     const result = await work(crews)
     for (const crew of crews) await crew.check()
     return result

@@ -35,9 +35,9 @@ export function loadClient() {
   return load('client/index.js')
 }
 
-/** @returns {Promise<typeof import('../../src/layers/file-journal/index.ts')>} */
-export function loadJournal() {
-  return load('layers/file-journal/index.js')
+/** @returns {Promise<typeof import('../../src/server/layer.ts')>} */
+export function loadLayers() {
+  return load('server/layer.js')
 }
 
 /** @returns {Promise<typeof import('../../src/api/api.ts')>} */

@@ -51,11 +51,13 @@ export class Measured {
 export async function interleaved(context, name, contenders) {
   const measured = new Measured()
   const failed = new Set()
-  for (let repeat = 1; repeat <= context.options.repeats; repeat++) {
+  const { repeats, peerRepeats } = context.options
+  for (let repeat = 1; repeat <= repeats; repeat++) {
     for (const contender of rotated(contenders, repeat - 1)) {
       const { label, kind } = contender
-      if (failed.has(label)) continue
-      context.progress(`${name}: ${label} (${repeat} of ${context.options.repeats})`)
+      const most = kind === 'peer' ? Math.min(repeats, peerRepeats) : repeats
+      if (repeat > most || failed.has(label)) continue
+      context.progress(`${name}: ${label} (${repeat} of ${most})`)
       try {
         measured.add(contender, await contender.measure())
       } catch (error) {

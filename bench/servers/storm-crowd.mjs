@@ -17,7 +17,7 @@ answer({ run })
 async function run({ durationMs, rate, port, ...settings }) {
   const { connect } = await loadClient()
   const storm = new Storm({ ...settings, ports: [port], connect })
-  const publisher = new LanePublisher(port, storm.ledger)
+  const publisher = new LanePublisher([port], storm.ledger)
   const before = process.cpuUsage()
   const startMs = performance.now()
   await storm.begin()

@@ -1,27 +1,31 @@
 // @ts-check
-/** The hub of a storm: keeps history, in a journal where a directory is given, and listens on the same port as before. */
+/** A hub of a storm: keeps history, in a journal where a directory is given or at a broker, and listens on the same port as before. */
 import { createServer } from 'node:http'
-import { loadApi, loadApiListener, loadJournal, loadLibrary } from '../lib/dist.mjs'
+import { loadApi, loadApiListener, loadLayers, loadLibrary } from '../lib/dist.mjs'
 import { listen, serve } from './harness.mjs'
 
 const HISTORY_BYTES = 64 * 1024 * 1024
 
 await serve(async ({ extra = {} }) => {
-  const { createHub, groupsConsumer, memoryLayer } = await loadLibrary()
+  const { createHub, groupsConsumer } = await loadLibrary()
   const { createApi } = await loadApi()
   const { apiListener } = await loadApiListener()
-  const { fileJournal } = await loadJournal()
+  const { layerOf } = await loadLayers()
   const {
     port = 0,
-    directory,
+    directory: journal = /** @type {const} */ (false),
+    layer = 'memory',
     count,
-  } = /** @type {{ port?: number, directory?: string, count: number }} */ (extra)
+  } = /** @type {{ port?: number, directory?: string, layer?: string, count: number }} */ (extra)
   const onError = (/** @type {unknown} */ error) => {
-    // What a kill may leave behind; it is cut, and nobody was told that it was accepted.
-    if (!/of a record that was not finished/.test(String(error))) console.error(error)
+    // What a kill may leave behind; it is cut, and nobody was told that it was accepted. And a broker that is killed on purpose.
+    if (
+      !/of a record that was not finished|layer-unavailable|cannot be used at the moment/.test(String(error))
+    )
+      console.error(error)
   }
   const hub = createHub({
-    layer: memoryLayer(directory === undefined ? {} : { journal: fileJournal({ directory }) }),
+    layer: await layerOf({ layer, journal, maxHistoryBytes: HISTORY_BYTES }),
     groups: [{ match: '*', history: { count, bytes: HISTORY_BYTES } }],
     // An EventSource waits a second, and no longer.
     limits: { retrySpreadMs: 1 },

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import type { Config } from '../server/config/schema.ts'
 import { SETTINGS } from '../server/config/settings.ts'
+import { withoutPassword } from '../server/layer-url.ts'
 import { addConfigFlags, configOf } from './config-flags.ts'
 import { endWithReader, print } from './output.ts'
 
@@ -23,5 +24,5 @@ export function addCheckConfig(program: Command): void {
 function masked(config: Config): object {
   const secrets = SETTINGS.filter(({ isSecret }) => isSecret).map(({ key }) => key as keyof Config)
   const stars = secrets.map((key) => [key, (config[key] as readonly string[]).map(() => '***')])
-  return { ...config, ...Object.fromEntries(stars) }
+  return { ...config, layer: withoutPassword(config.layer), ...Object.fromEntries(stars) }
 }

@@ -5,21 +5,34 @@ import type { Publication } from '../publication.ts'
 import { type SlowPolicy, shed } from '../slow.ts'
 import type { Link } from '../transports/backend.ts'
 import type { WireFormat } from '../wire/wire-format.ts'
-import type { Backlog } from './backlog.ts'
+import type { Backlog, Holder } from './backlog.ts'
 import type { Place } from './recall.ts'
 import type { Pending, Turn } from './turn.ts'
 
-/** Dropping goes down to this part of the limit: a walk through a backlog then pays for a quarter of it in new messages. */
+/**
+ * Dropping goes down to this part of what is too much. To drop, all that waits is walked through: that is paid for by the quarter that goes,
+ * since as much must come before the next walk. So a message is walked past four times on average, however many wait.
+ */
 const TARGET = 3 / 4
-/** Replacing must make this much room to be enough by itself: or the next message would have the whole backlog walked through again. */
+/**
+ * More than this part of what is too much must not be left, however it was made less: by newer messages in place of older ones alone, which is enough
+ * if it can be had, or by dropping. With less than a sixteenth gained from each walk, the next message would have the whole backlog walked through
+ * again. Where what may not be dropped is more, the connection gives up.
+ */
 const ENOUGH = 15 / 16
+
+/**
+ * Of what grows while a link is congested, so much is not counted in the hub's total. To count it, what is pending (64 KiB) is walked through, so
+ * that a message is walked past eight times at most; to count each by itself would be work for `append`.
+ */
+const UNCOUNTED_BYTES = 8 * 1024
 
 /** What most outboxes have waiting: they share it (bench: idle-memory). */
 const NONE: readonly Batch[] = Object.freeze([])
 
 const NO_PAST: readonly Publication[] = Object.freeze([])
 
-const NO_NOTICE = Object.freeze({ frame: null, count: 0, replaced: null })
+const NO_NOTICE = Object.freeze({ frame: null, count: 0 })
 
 /** What an outbox needs of the hub. */
 export interface OutboxHost {
@@ -59,7 +72,7 @@ export interface OutboxOwner {
  * congested. What waits longer than a turn is cut into batches of one write each, which grow no more: connections that are slow in the
  * same way share them, and each leaves with one write.
  */
-export class Outbox implements Pending {
+export class Outbox implements Pending, Holder {
   readonly format: WireFormat
   readonly #host: OutboxHost
   readonly #owner: OutboxOwner
@@ -67,6 +80,8 @@ export class Outbox implements Pending {
   #link: Link | null = null
   /** Grows: the newest frames. */
   #pending: Batch | null = null
+  /** What `#pending` was when it was last counted in the hub's total; it has grown by {@link UNCOUNTED_BYTES} at most. */
+  #counted: Batch | null = null
   /** Full: older than `#pending`, oldest first. */
   #waiting: readonly Batch[] = NONE
   #waitingBytes = 0
@@ -76,14 +91,14 @@ export class Outbox implements Pending {
   #hasWaited = false
   /** What goes out before all that is pending or waiting: the past of groups. */
   #past: readonly Publication[] = NO_PAST
-  /** It is congested with a past to write, which counts as backlog. */
-  #holdsPast = false
+  /** It is congested with a past to write, which counts as backlog: its bytes. */
+  #pastBytes = 0
   /** How many wait for a past that is yet to come: nothing goes out meanwhile. */
   #holds = 0
   /** The last frame that was waiting when it began to hold back: the past comes after it. */
   #heldAfter: Frame | null = null
   /** The newest notice of a gap. */
-  #notice: { frame: Frame | null; count: number; replaced: Frame | null } = NO_NOTICE
+  #notice: { readonly frame: Frame | null; readonly count: number } = NO_NOTICE
   /** Takes no more frames. */
   #isShut = false
   #isOverflowing = false
@@ -179,15 +194,25 @@ export class Outbox implements Pending {
     if (this.#pending === null && this.#waiting.length === 0 && this.#past.length === 0) return
     while (link?.writable === true && this.#holds === 0 && this.#past.length > 0) this.#writePast(link)
     if (link?.writable !== true || this.#isHeld) {
-      this.#hasWaited = true
       if (link !== null && this.#past.length > 0) this.#holdPast()
+      this.#waits()
       return
     }
+    const hasWaited = this.#hasWaited
     // A reader that keeps up gets every message. And only what has not left may be replaced: so one write at a time.
-    if (this.#hasWaited && this.#mayReplace()) this.#shed(Number.POSITIVE_INFINITY)
+    if (hasWaited && this.#mayReplace()) this.#shed(Number.POSITIVE_INFINITY)
     while (link.writable && this.#waiting.length > 0) this.#writeOldest(link)
     if (this.#pending !== null && link.writable) this.#writePending(this.#pending, link)
     this.#hasWaited = this.#pending !== null
+    if (this.#hasWaited) this.#waits()
+    else if (hasWaited) this.#minded()
+  }
+
+  /** What is left waits longer than the turn. */
+  #waits(): void {
+    this.#hasWaited = true
+    this.#count()
+    this.#host.backlog.relieve()
   }
 
   /** Too much waits for this client, and nothing but closing helps: drops all, takes nothing more, and tells the owner after the turn. */
@@ -198,6 +223,20 @@ export class Outbox implements Pending {
     this.#isShut = true
     this.#isOverflowing = true
     this.#host.turn.add(this)
+  }
+
+  get share(): number {
+    let bytes = this.#counted?.share ?? 0
+    for (const batch of this.#waiting) bytes += batch.share
+    // Those that come back together all want the newest.
+    if (this.#pastBytes > 0) bytes += this.#pastBytes / Math.max(1, this.#past.at(-1)?.holders ?? 1)
+    return bytes
+  }
+
+  giveWay(): void {
+    // Nothing of the past may be dropped: the client comes back for what it has not got.
+    if (this.#pastBytes > this.#bytes) this.overflow()
+    else this.#makeDo(this.#bytes)
   }
 
   /** Writes all that waits and a last frame, congested or not, and takes nothing more. */
@@ -233,11 +272,22 @@ export class Outbox implements Pending {
       this.#writePending(next, link)
       return
     }
+    if (next.size > this.#most) this.#appendEach(run, root)
+    else {
+      // Nothing but to be counted.
+      if (this.#pending === null) this.#host.turn.add(this)
+      this.#pending = next
+    }
+    this.#count()
+    this.#host.backlog.relieve()
+  }
+
+  #appendEach(run: FrameRun, root: Batch): void {
     for (const frame of run.frames) {
       if (this.#isShut) return
       if (this.#pending === null) this.#host.turn.add(this)
       this.#pending = (this.#pending ?? root).append(frame)
-      if (this.#pending.size > this.#room) this.#waitMore(this.#pending)
+      if (this.#pending.size > this.#most) this.#waitMore(this.#pending)
     }
   }
 
@@ -245,27 +295,63 @@ export class Outbox implements Pending {
   #waitMore(pending: Batch): void {
     this.#hasWaited = true
     this.#wait(pending)
-    const { backlog, limits } = this.#host
-    if (!backlog.isOverTotal && this.#waitingBytes <= limits.maxBacklogBytes) return
+    const { maxBacklogBytes } = this.#host.limits
+    if (this.#waitingBytes > maxBacklogBytes) this.#makeDo(maxBacklogBytes)
+  }
+
+  /** So much is too much: applies the policies until there is enough room, or gives up. */
+  #makeDo(bytes: number): void {
+    const enough = bytes * ENOUGH
     // Newer messages in place of older ones lose nothing: only what is still too much is dropped.
     if (this.#mayReplace()) this.#shed(Number.POSITIVE_INFINITY)
-    if (backlog.isOverTotal) this.#shed(0)
-    else if (this.#waitingBytes > limits.maxBacklogBytes * ENOUGH) this.#shed(limits.maxBacklogBytes * TARGET)
-    if (backlog.isOverTotal || this.#waitingBytes > limits.maxBacklogBytes) this.overflow()
+    if (this.#bytes > enough) this.#shed(bytes * TARGET, enough)
+    if (this.#bytes > enough) this.overflow()
   }
 
   #wait(batch: Batch): void {
     this.#host.backlog.hold(batch)
     this.#waiting = [...this.#waiting, batch]
     this.#waitingBytes += batch.size
-    this.#pending = null
+    this.#forgetPending()
     this.#minded()
   }
 
-  /** The room follows what waits, so that the bound is exact; what must go beyond it is looked at frame by frame. */
-  #minded(): void {
+  /** Counts what is pending in the hub's total, if it has grown by so much; its frames are counted once, in whichever batch they are. */
+  #count(): void {
+    const [pending, counted] = [this.#pending, this.#counted]
+    if (pending !== null && pending.size - (counted?.size ?? 0) > UNCOUNTED_BYTES) {
+      this.#host.backlog.hold(pending)
+      if (counted !== null) this.#host.backlog.letGo(counted)
+      this.#counted = pending
+    }
+    this.#minded()
+  }
+
+  /** It waits elsewhere, was written, or was given up. */
+  #forgetPending(): void {
+    this.#pending = null
+    if (this.#counted === null) return
+    this.#host.backlog.letGo(this.#counted)
+    this.#counted = null
+    this.#minded()
+  }
+
+  /** All that waits, but the past. */
+  get #bytes(): number {
+    return this.#waitingBytes + (this.#pending?.size ?? 0)
+  }
+
+  /** What `#pending` may grow to: the bound is exact. */
+  get #most(): number {
     const { writeBytes, limits } = this.#host
-    this.#room = Math.min(writeBytes, Math.max(0, limits.maxBacklogBytes - this.#waitingBytes))
+    return Math.min(writeBytes, Math.max(0, limits.maxBacklogBytes - this.#waitingBytes))
+  }
+
+  /** After each change of what waits: the room follows it, and so does its weight among all that wait. */
+  #minded(): void {
+    const counted = this.#counted?.size ?? 0
+    this.#room = this.#hasWaited ? Math.min(this.#most, counted + UNCOUNTED_BYTES) : this.#most
+    this.#host.backlog.file(this, this.#waitingBytes + counted + this.#pastBytes)
   }
 
   /** Whether something else is to go out before what is pending or waiting. */
@@ -283,24 +369,24 @@ export class Outbox implements Pending {
       batch = batch.append(publication.frame(this.format))
       count++
     }
-    if (this.#holdsPast) this.#host.backlog.letGoPast(this.#past.slice(0, count))
+    if (this.#pastBytes > 0) {
+      this.#pastBytes -= this.#host.backlog.letGoPast(this.#past.slice(0, count))
+      this.#minded()
+    }
     this.#past = count === this.#past.length ? NO_PAST : this.#past.slice(count)
-    if (this.#past.length === 0) this.#holdsPast = false
     this.#write(batch, link)
   }
 
   /** Only while it is congested: of a thousand that come back at once, most get their past without having to wait. */
   #holdPast(): void {
-    const { backlog } = this.#host
-    if (!this.#holdsPast) backlog.holdPast(this.#past)
-    this.#holdsPast = true
-    if (backlog.isOverTotal) this.overflow()
+    if (this.#pastBytes === 0) this.#pastBytes = this.#host.backlog.holdPast(this.#past)
   }
 
   #forgetPast(): void {
-    if (this.#holdsPast) this.#host.backlog.letGoPast(this.#past)
-    this.#holdsPast = false
+    if (this.#pastBytes > 0) this.#host.backlog.letGoPast(this.#past)
+    this.#pastBytes = 0
     this.#past = NO_PAST
+    this.#minded()
   }
 
   #mayReplace(): boolean {
@@ -308,34 +394,35 @@ export class Outbox implements Pending {
     return [...this.#waiting, this.#pending].some((batch) => batch?.hasLatest === true)
   }
 
-  /** Applies the policies to all that waits, and tells the client of a gap where it is. */
-  #shed(targetBytes: number): void {
+  /**
+   * Applies the policies to all that waits, and tells the client of a gap where it is.
+   *
+   * @param enough where more than this would be left, nothing is changed: who gives up has not dropped anything
+   */
+  #shed(targetBytes: number, enough = targetBytes): void {
     const frames = this.#frames()
-    const { kept, dropped, before } = shed(frames, this.#policy, targetBytes)
-    if (kept.length === frames.length) return
+    const { kept, bytes, dropped, before } = shed(frames, this.#policy, targetBytes)
+    if (kept.length === frames.length || bytes > enough) return
+    const left = dropped === 0 ? kept : this.#withNotice(kept, dropped, before)
+    if (this.#holds > 0) this.#heldAfter = lastLeft(frames, left, this.#heldAfter)
     this.#forget()
-    const notice = dropped === 0 ? null : this.#noticeOf(dropped, kept[before - 1] ?? null)
-    for (const [index, frame] of kept.entries()) {
-      if (notice !== null && index === before) this.#keep(notice)
-      // One that the new notice has taken in.
-      if (frame.publication !== null || !this.#isReplaced(frame)) this.#keep(frame)
-    }
-    if (notice !== null && before === kept.length) this.#keep(notice)
+    for (const frame of left) this.#keep(frame)
+    this.#count()
     if (this.#pending !== null) this.#host.turn.add(this)
     if (dropped > 0) this.#owner.dropped(dropped)
   }
 
-  /** What tells the client of a gap; takes in the notice of an older gap that ends where this one begins. */
-  #noticeOf(dropped: number, previous: Frame | null): Frame | null {
-    const count = dropped + (previous !== null && previous === this.#notice.frame ? this.#notice.count : 0)
+  /** What tells the client of a gap goes where the first is. One that waits already is taken in: however often something is dropped, one waits. */
+  #withNotice(kept: readonly Frame[], dropped: number, before: number): readonly Frame[] {
+    const earlier = this.#notice
+    const place = earlier.frame === null ? -1 : kept.indexOf(earlier.frame)
+    const count = dropped + (place === -1 ? 0 : earlier.count)
     const bytes = this.format.control({ dropped: { count } })
-    if (bytes === null) return null
-    this.#notice = { frame: new Frame(bytes), count, replaced: count > dropped ? previous : null }
-    return this.#notice.frame
-  }
-
-  #isReplaced(frame: Frame): boolean {
-    return frame === this.#notice.replaced
+    if (bytes === null) return kept
+    const frame = new Frame(bytes)
+    this.#notice = { frame, count }
+    if (place === -1) return kept.toSpliced(before, 0, frame)
+    return kept.toSpliced(place, 1).toSpliced(Math.min(place, before), 0, frame)
   }
 
   #keep(frame: Frame): void {
@@ -347,7 +434,7 @@ export class Outbox implements Pending {
     for (const batch of this.#waiting) this.#host.backlog.letGo(batch)
     this.#waiting = NONE
     this.#waitingBytes = 0
-    this.#pending = null
+    this.#forgetPending()
     this.#minded()
   }
 
@@ -362,7 +449,7 @@ export class Outbox implements Pending {
   }
 
   #writePending(batch: Batch, link: Link): void {
-    this.#pending = null
+    this.#forgetPending()
     this.#write(batch, link)
   }
 
@@ -374,4 +461,11 @@ export class Outbox implements Pending {
     link.write(batch)
     this.#host.turn.wrote(batch)
   }
+}
+
+/** The last of those up to `until` that is left; `null`: none is. */
+function lastLeft(frames: readonly Frame[], left: readonly Frame[], until: Frame | null): Frame | null {
+  if (until === null) return null
+  const remaining = new Set(left)
+  return frames.slice(0, frames.lastIndexOf(until) + 1).findLast((frame) => remaining.has(frame)) ?? null
 }

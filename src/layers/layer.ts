@@ -69,7 +69,7 @@
  *     is sent later or twice, by the driver or its client library.
  * 27. After a break all groups are added again, and before `status` says `ready` and anything else is delivered, the sink's `recovered` is
  *     called once: with what the groups that keep history got meanwhile, and with those of which that cannot be proved. Groups that keep
- *     none promise nothing.
+ *     none promise nothing. Where history turns out to be gone without a break, `recovered` says so without publications.
  * 28. A connection on which nothing moves, while the broker looks connected, is noticed within 10 s by a message of the driver to itself.
  * 29. What nobody waits for is said once a break: by `status`, and by the sink's `report` where an operator must act (wrong password, missing
  *     permission, a broker that may drop history).

@@ -32,7 +32,8 @@ export interface RunningServer {
 }
 
 /**
- * Starts a server. Resolves when it accepts connections, which is not before its layer can be used.
+ * Starts a server. Resolves when it accepts connections, which is not before its layer can be used, or its broker could not be reached: then
+ * `/ready` says so until it can.
  *
  * @throws {GroupcastError} `journal-in-use`
  * @throws {MisuseError} `invalid-option` for a journal's directory that cannot be used
@@ -48,7 +49,14 @@ export async function startServer(
   const { allowedOrigins, limits } = config
   const allowedHosts = hostsOf(config)
   const groups = config.groups.map(({ match, slow, history }) => ({ match, slow, history }))
-  const hub = createHub({ layer: layerOf(config), groups, allowedOrigins, allowedHosts, limits, onError })
+  const hub = createHub({
+    layer: await layerOf(config),
+    groups,
+    allowedOrigins,
+    allowedHosts,
+    limits,
+    onError,
+  })
   try {
     await hub.ready()
     hub.consumer(

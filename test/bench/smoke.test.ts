@@ -51,6 +51,7 @@ interface Row {
 interface Result {
   readonly scenario: string
   readonly rows: readonly Row[]
+  readonly targets: readonly { readonly case: string; readonly text: string }[]
   readonly notes: readonly string[]
   readonly isFaulty: boolean
 }
@@ -75,12 +76,35 @@ test.each(SCENARIOS)('%s', (name) => {
   for (const { median } of result?.rows ?? []) expect(median).not.toBeNaN()
 })
 
+test('half on SSE is held against WebSockets alone at each pace of fan-out', () => {
+  const cases = (name: string, text: string) =>
+    results
+      .find(({ scenario }) => scenario === name)
+      ?.targets.filter((target) => target.text === text)
+      .map((target) => target.case)
+  const paces = ['1 a turn', '10 a turn', '100 a turn']
+  expect(cases('fan-out', 'hub sse ≤ 1.15 × hub websocket')).toEqual(paces)
+  expect(cases('mixed', 'hub mixed ≤ 1.15 × hub websocket')).toEqual(paces)
+})
+
 test('slow readers are held against each policy, on both transports', () => {
   const rows = results.find(({ scenario }) => scenario === 'slow-readers')?.rows ?? []
   const subjects = rows.map(({ subject }) => subject)
   for (const readers of ['close, stopped', 'drop, stopped', 'latest, stopped', 'latest, 1 KB/s'])
     for (const transport of ['websocket', 'sse']) expect(subjects).toContain(`hub ${readers}, ${transport}`)
 })
+
+// As many stopped as of 1,000 however few there were: of five all, or with ten to stop, fewer than none were left to read.
+test('of the fewest subscribers one stops reading, and the others read', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'groupcast-slow-'))
+  const { code, stdout, stderr } = await bench(
+    ...['slow-readers', '--smoke', '--subscribers', '2', '--out', folder],
+  )
+  rmSync(folder, { recursive: true })
+  expect(stdout).toMatch(/^drop, 1 of 2 +hub, some stopped/m)
+  expect(stdout).toContain('1 of 2 stopped reading, which is more than 1 of 100.')
+  expect(code, stderr).toBe(0)
+}, 60_000)
 
 test('system calls are counted, or it is said why not', () => {
   const result = results.find(({ scenario }) => scenario === 'fan-out')
@@ -94,6 +118,12 @@ test('no scenario is left out, and the command ends well', () => {
   expect(outcome.code, outcome.stderr).toBe(0)
 })
 
+test('progress says how far the run is, and its end how long it took', () => {
+  for (const [i, name] of SCENARIOS.entries())
+    expect(outcome.stderr).toMatch(new RegExp(`^ *\\d+ s  ${i + 1} of ${SCENARIOS.length}, ${name}: `, 'm'))
+  expect(outcome.stdout).toMatch(/\nTook (\d+ min )?\d+ s\.\n$/)
+})
+
 test('the report has a section and a chart for each', () => {
   for (const name of SCENARIOS) expect(report).toContain(`<h2 id="${name}">`)
   expect(report.split('<svg ').length).toBeGreaterThan(SCENARIOS.length)
@@ -104,6 +134,11 @@ test.each([
   [['nothing'], /There is no scenario nothing/],
   [['--subscribers', '0'], /whole number from 1 up/],
   [['--nonsense'], /nonsense/],
+  // Nobody was left to read, and members of a group were one subscriber twice, which looked like messages lost.
+  [['slow-readers', '--subscribers', '1'], /^slow-readers needs --subscribers 2 or more/],
+  [['many-groups', '--subscribers', '9'], /^many-groups needs --subscribers 10 or more/],
+  [['fan-out', 'mixed', '--subscribers', '1'], /^mixed needs --subscribers 2 or more/],
+  [['--subscribers', '9'], /^many-groups needs/],
 ])('wrong usage: %j', async (args, text) => {
   const { code, stderr } = await bench(...args)
   expect(stderr).toMatch(text)

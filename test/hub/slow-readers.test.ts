@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Batch, FrameRun } from '../../src/batch.ts'
+import { Frame } from '../../src/frame.ts'
 import { Backlog } from '../../src/hub/backlog.ts'
 import { Outbox, type OutboxHost } from '../../src/hub/outbox.ts'
 import { Turn } from '../../src/hub/turn.ts'
@@ -72,6 +73,8 @@ function setup(maxBacklogBytes: number, maxTotalBacklogBytes = 2 ** 30) {
   let n = 0
   return {
     host,
+    /** How many were sent. */
+    count: () => n,
     client: (policy: SlowPolicy) => new FakeClient(host, policy),
     send(clients: readonly FakeClient[], fields: object = {}, slow: SlowPolicy | null = null) {
       const json = JSON.stringify({ type: 'n', n: n++, ...fields })
@@ -81,6 +84,13 @@ function setup(maxBacklogBytes: number, maxTotalBacklogBytes = 2 ** 30) {
       return frame.bytes.length
     },
   }
+}
+
+/** Reads on until all that waits has come. */
+function readAll(reader: FakeClient): void {
+  reader.isWritable = true
+  reader.takesOneWrite = false
+  for (let drains = 0; drains < 20; drains++) reader.outbox.flush()
 }
 
 const endOfTurn = () => new Promise((resolve) => setImmediate(resolve))
@@ -167,6 +177,53 @@ describe('latest', () => {
     expect(slow.messages.map(({ n }) => n)).toEqual(Array.from({ length: 17 }, (_, i) => 483 + i))
   })
 
+  // Symptom: a price that came before a flood of chat messages was dropped with them, being the oldest, and the reader showed an older one.
+  test('no newest value is dropped for messages without a key, of which the oldest go', async () => {
+    const { client, send } = setup(20_000)
+    const slow = client('latest')
+    slow.isWritable = false
+    for (let i = 0; i < 3_000; i++) send([slow], i % 500 === 0 ? { key: `k${i / 500}` } : { text: 'chat' })
+    await endOfTurn()
+    readAll(slow)
+    expect(slow.messages.flatMap(({ n, key }) => (key === undefined ? [] : [n]))).toEqual([
+      0, 500, 1_000, 1_500, 2_000, 2_500,
+    ])
+    const chat = slow.messages.flatMap(({ n, key }) => (key === undefined ? [n] : []))
+    const sent = Array.from({ length: 3_000 }, (_, n) => n).filter((n) => n % 500 !== 0)
+    expect(chat).toEqual(sent.slice(-chat.length))
+    expect(chat.length).toBeGreaterThan(200)
+    expect(slow.told).toBe(sent.length - chat.length)
+    expect(slow.isOverflowed).toBe(false)
+  })
+
+  test('is told once of all that was dropped while it did not read, before anything that is newer', () => {
+    const { client, send } = setup(20_000)
+    const slow = client('latest')
+    slow.isWritable = false
+    // A value between any two gaps: what is kept must not keep the notices apart.
+    for (let i = 0; i < 20_000; i++) send([slow], i % 500 === 0 ? { key: `k${i / 500}` } : { text: 'chat' })
+    readAll(slow)
+    const notices = slow.lines.flatMap(({ dropped }, index) => (dropped === undefined ? [] : [index]))
+    expect(notices).toEqual([1])
+    expect(slow.messages.length + slow.told).toBe(20_000)
+  })
+
+  // A client that is told to come back knows that it has missed something; one that stays without a value does not know which.
+  test('gives up when the newest values alone are too much: none is dropped, and none of what might be', async () => {
+    const { client, send, host } = setup(20_000)
+    const slow = client('latest')
+    slow.isWritable = false
+    send([slow], { text: 'no key' })
+    for (let i = 0; !slow.isOverflowed && i < 100; i++) {
+      send([slow], { key: `k${i}`, text: 'x'.repeat(1_000) })
+      await endOfTurn()
+    }
+    expect(slow.isOverflowed).toBe(true)
+    expect(slow.droppedCount).toBe(0)
+    expect(slow.lines).toEqual([])
+    expect(host.backlog.totalBytes).toBe(0)
+  })
+
   test('a reader that keeps up gets everything', async () => {
     const { client, send } = setup(20_000)
     const fast = client('latest')
@@ -195,6 +252,73 @@ describe('latest', () => {
     expect(slow.messages).toHaveLength(100)
     expect(slow.messages.at(-1)).toMatchObject({ key: 'k99', text: 'newer' })
   })
+})
+
+// Symptom: a value that had waited came after the past of a group that was joined later. Cause: the message that marked where the past was to go had
+// been dropped.
+test('what waited before a past goes out before it, also when the last of it has been dropped meanwhile', () => {
+  const { client, send } = setup(20_000)
+  const slow = client('latest')
+  slow.isWritable = false
+  send([slow], { key: 'early' })
+  send([slow])
+  slow.outbox.hold()
+  while (slow.droppedCount === 0) send([slow])
+  const past = new Publication('h', '{"type":"n","n":-1}', null)
+  slow.outbox.release({ past: [past], before: null, placeOf: () => 'later' })
+  readAll(slow)
+  expect(slow.messages.slice(0, 2).map(({ n }) => n)).toEqual([0, -1])
+  expect(slow.told).toBe(slow.droppedCount)
+})
+
+/** Says how often it is looked at. */
+class WatchedFrame extends Frame {
+  static looks = 0
+
+  override get publication() {
+    WatchedFrame.looks++
+    return super.publication
+  }
+}
+
+// What a message costs must not depend on how many wait: else a stopped reader stops the hub.
+test.each([
+  ['drop', 'no keys', () => null],
+  ['latest', 'no keys', () => null],
+  ['latest', 'keys that take most of the room', (n: number, keys: number) => (n * 7) % keys],
+  [
+    'latest',
+    'keys that take most of the room, and others',
+    (n: number, keys: number) => (n % 2 === 0 ? null : (n * 7) % keys),
+  ],
+] as const)('%s, %s: the work for a message does not grow with what waits', async (policy, _what, keyOf) => {
+  const looks: number[] = []
+  for (const scale of [1, 8]) {
+    const { client, host } = setup(scale * 100_000)
+    const slow = client(policy)
+    slow.isWritable = false
+    WatchedFrame.looks = 0
+    const messages = scale * 5_000
+    for (let n = 0; n < messages; n++) {
+      const key = keyOf(n, scale * 660)
+      const json = JSON.stringify({
+        type: 'n',
+        n,
+        ...(key !== null && { key: `k${key}` }),
+        text: 'x'.repeat(50),
+      })
+      const publication = new Publication('g', json, null)
+      const frame = new WatchedFrame(format.frame(publication), publication)
+      slow.outbox.append(new FrameRun([frame]), host.turn.root(format))
+      if (n % 50 === 0) await endOfTurn()
+    }
+    expect(slow.isOverflowed).toBe(false)
+    looks.push(WatchedFrame.looks / messages)
+  }
+  const [few = 0, many = 0] = looks
+  expect(few).toBeGreaterThan(0)
+  expect(few).toBeLessThan(100)
+  expect(many).toBeLessThan(1.5 * few)
 })
 
 test('slow readers with equal backlogs share what is left of them', async () => {
@@ -292,6 +416,205 @@ test('all backlogs together are bounded too: who reads too slowly then gives way
   }
 })
 
+describe('when all backlogs together are too much', () => {
+  const TOTAL = 200_000
+
+  /** Stopped readers under a policy, each with so many bytes of its own. */
+  function stopped({ client, send }: ReturnType<typeof setup>, policy: SlowPolicy, bytes: readonly number[]) {
+    return bytes.map((most) => {
+      const slow = client(policy)
+      slow.isWritable = false
+      for (let sum = 0; sum < most; ) sum += send([slow], { text: 'x'.repeat(900) })
+      return slow
+    })
+  }
+
+  // Symptom: a reader that had ten messages waiting lost them all, because others that had stopped long ago filled the hub, and it was the next to be
+  // sent something.
+  test('the one with most gives way, not the one that is sent something', async () => {
+    const all = setup(150_000, TOTAL)
+    const [large, small] = stopped(all, 'drop', [140_000, 40_000]) as [FakeClient, FakeClient]
+    await endOfTurn()
+    const sent = all.count()
+    for (let i = 0; i < 40; i++) all.send([small], { text: 'x'.repeat(900) })
+    expect(all.host.backlog.totalBytes).toBeLessThanOrEqual(TOTAL)
+    expect(small.droppedCount).toBe(0)
+    expect(large.droppedCount).toBeGreaterThan(0)
+    readAll(large)
+    readAll(small)
+    expect(large.messages.length + large.told + small.messages.length).toBe(sent + 40)
+  })
+
+  test.each(['drop', 'latest', 'close'] as const)('%s: it gives way by its policy', async (policy) => {
+    const all = setup(150_000, TOTAL)
+    const [large] = stopped(all, policy, [140_000]) as [FakeClient]
+    const others = stopped(all, 'close', [50_000, 40_000])
+    await endOfTurn()
+    // Who gives up says so after the turn.
+    await endOfTurn()
+    expect(large.isOverflowed).toBe(policy === 'close')
+    expect(large.droppedCount > 0).toBe(policy !== 'close')
+    for (const other of others) expect(other.isOverflowed).toBe(false)
+  })
+
+  test('newest values are not dropped: who has most of them comes back for them', async () => {
+    const all = setup(150_000, TOTAL)
+    const boards = [3, 2, 1].map((board) => {
+      const slow = all.client('latest')
+      slow.isWritable = false
+      for (let i = 0; i < 45 + 25 * board; i++)
+        all.send([slow], { key: `${board} ${i}`, text: 'x'.repeat(900) })
+      return slow
+    })
+    await endOfTurn()
+    await endOfTurn()
+    expect(all.host.backlog.totalBytes).toBeLessThanOrEqual(TOTAL)
+    expect(boards.map(({ isOverflowed }) => isOverflowed)).toEqual([true, false, false])
+    expect(boards.map(({ droppedCount }) => droppedCount)).toEqual([0, 0, 0])
+    for (const board of boards) readAll(board)
+    expect(boards.map(({ messages }) => messages.length)).toEqual([0, 95, 70])
+  })
+
+  test('what many wait for is a small part of each: who has most for itself gives way', async () => {
+    const all = setup(150_000, TOTAL)
+    const sharing = Array.from({ length: 20 }, () => all.client('drop'))
+    for (const [index, slow] of sharing.entries()) {
+      slow.isWritable = false
+      // A frame of its own: their batches are not the same, only what is in them.
+      if (index % 2 === 0) all.send([slow], { text: 'x'.repeat(10 * index) })
+    }
+    for (let sum = 0; sum < 130_000; ) sum += all.send(sharing, { text: 'x'.repeat(900) })
+    const [alone] = stopped(all, 'drop', [90_000]) as [FakeClient]
+    await endOfTurn()
+    expect(all.host.backlog.totalBytes).toBeLessThanOrEqual(TOTAL)
+    expect(alone.droppedCount).toBeGreaterThan(0)
+    for (const slow of sharing) expect(slow.droppedCount).toBe(0)
+  })
+
+  test('where all is shared, those who share it give way together', async () => {
+    const all = setup(150_000, TOTAL)
+    const pairs = [1, 2, 3].map(() => [all.client('drop'), all.client('drop')])
+    for (const pair of pairs) {
+      for (const slow of pair) slow.isWritable = false
+      for (let sum = 0; sum < 90_000; ) sum += all.send(pair, { text: 'x'.repeat(900) })
+    }
+    await endOfTurn()
+    expect(all.host.backlog.totalBytes).toBeLessThanOrEqual(TOTAL)
+    expect(all.host.backlog.totalBytes).toBeGreaterThan(TOTAL / 2)
+    for (const slow of pairs.flat()) {
+      expect(slow.isOverflowed).toBe(false)
+      readAll(slow)
+    }
+    expect(all.host.backlog.totalBytes).toBe(0)
+  })
+
+  // Symptom: five thousand readers that had stopped held 145 MB, and the hub counted nothing. Cause: of each the newest 64 KiB were not counted.
+  test('what has come since the link was congested counts, too, but for the newest 8 KiB of each', async () => {
+    const all = setup(2 ** 20)
+    const readers = Array.from({ length: 20 }, () => all.client('close'))
+    for (const slow of readers) slow.isWritable = false
+    let bytes = 0
+    for (let i = 0; i < 40; i++) {
+      for (const slow of readers) bytes += all.send([slow], { text: 'x'.repeat(900) })
+      await endOfTurn()
+      expect(all.host.backlog.totalBytes).toBeLessThanOrEqual(bytes)
+      expect(all.host.backlog.totalBytes).toBeGreaterThanOrEqual(bytes - readers.length * 8 * 1024)
+    }
+    expect(all.host.backlog.totalBytes).toBeGreaterThan(500_000)
+    for (const [index, slow] of readers.entries()) {
+      if (index % 3 === 0) slow.outbox.shut()
+      else if (index % 3 === 1) slow.outbox.finish(null)
+      else readAll(slow)
+      await endOfTurn()
+      expect(slow.messages).toHaveLength(index % 3 === 0 ? 0 : 40)
+    }
+    expect(all.host.backlog.totalBytes).toBe(0)
+  })
+
+  test('a run of one turn counts, however long, and is shared by those who get the same', async () => {
+    const all = setup(2 ** 20)
+    const readers = Array.from({ length: 20 }, () => all.client('close'))
+    for (const slow of readers) slow.isWritable = false
+    let bytes = 0
+    while (bytes < 60_000) bytes += all.send(readers, { text: 'x'.repeat(900) })
+    await endOfTurn()
+    expect(all.host.backlog.totalBytes).toBe(bytes)
+  })
+
+  test('the bound holds at each step, whoever shares what, and all is let go of in the end', async () => {
+    const clients = 6
+    const step = fc.oneof(
+      {
+        weight: 8,
+        arbitrary: fc.record({
+          do: fc.constant('send' as const),
+          to: fc.uniqueArray(fc.nat(clients - 1), { minLength: 1 }),
+          key: fc.option(fc.nat(3)),
+          slow: fc.option(fc.constantFrom('close' as const, 'drop' as const, 'latest' as const)),
+          size: fc.nat(6_000),
+          times: fc.integer({ min: 1, max: 8 }),
+        }),
+      },
+      {
+        weight: 2,
+        arbitrary: fc.record({ do: fc.constant('toggle' as const), client: fc.nat(clients - 1) }),
+      },
+      { weight: 1, arbitrary: fc.record({ do: fc.constant('end' as const), client: fc.nat(clients - 1) }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('turn' as const) }) },
+    )
+    const policies = fc.array(fc.constantFrom('close' as const, 'drop' as const, 'latest' as const), {
+      minLength: clients,
+      maxLength: clients,
+    })
+    await fc.assert(
+      fc.asyncProperty(policies, fc.array(step, { maxLength: 80 }), async (given, steps) => {
+        const { client, send, host } = setup(60_000, 90_000)
+        const readers = given.map((policy) => client(policy))
+        const ended = new Set<FakeClient>()
+        const newest = readers.map(() => new Map<number, number>())
+        let n = 0
+        for (const action of steps) {
+          if (action.do === 'send') {
+            for (let i = 0; i < action.times; i++) {
+              const { key, slow, size } = action
+              const to = action.to.map((index) => readers[index] as FakeClient)
+              send(to, { ...(key !== null && { key: `k${key}` }), text: 'x'.repeat(size) }, slow)
+              for (const index of action.to)
+                if (key !== null && (slow ?? given[index]) === 'latest') newest[index]?.set(key, n)
+              n++
+              expect(host.backlog.totalBytes).toBeLessThanOrEqual(90_000)
+            }
+          } else if (action.do === 'turn') {
+            await endOfTurn()
+          } else {
+            const reader = readers[action.client] as FakeClient
+            if (action.do === 'end') {
+              ended.add(reader)
+              reader.outbox.shut()
+            } else {
+              reader.isWritable = !reader.isWritable
+              if (reader.isWritable) reader.outbox.flush()
+            }
+          }
+          expect(host.backlog.totalBytes).toBeLessThanOrEqual(90_000)
+        }
+        await endOfTurn()
+        for (const [index, reader] of readers.entries()) {
+          readAll(reader)
+          await endOfTurn()
+          if (reader.isOverflowed || ended.has(reader)) continue
+          const got = reader.messages.map((message) => message.n)
+          expect(got).toEqual(got.toSorted((a, b) => a - b))
+          expect(reader.told).toBe(reader.droppedCount)
+          for (const value of newest[index]?.values() ?? []) expect(got).toContain(value)
+        }
+        expect(host.backlog.totalBytes).toBe(0)
+      }),
+      { numRuns: 200 },
+    )
+  })
+})
+
 /** Random sends, congestion and turns; what arrives is what a plain list with the same policy would give. */
 test.each(['close', 'drop', 'latest'] as const)(
   '%s: order, completeness and bounds hold whatever happens',
@@ -345,6 +668,8 @@ test.each(['close', 'drop', 'latest'] as const)(
           }
           if (policy === 'drop') expect(got.length + reader.told).toBe(sent.length)
           if (policy === 'latest') {
+            const newest = new Map(sent.flatMap(({ n, key }) => (key === undefined ? [] : [[key, n]])))
+            for (const n of newest.values()) expect(got).toContain(n)
             const replaced = sent.filter(
               ({ key }, i) => key !== undefined && sent.slice(i + 1).some((later) => later.key === key),
             )

@@ -17,6 +17,7 @@ import { configSchema } from '../../src/server/config/schema.ts'
 import { SETTINGS, unwrap } from '../../src/server/config/settings.ts'
 import type { Environment, Flags } from '../../src/server/config/variables.ts'
 import { layerOf } from '../../src/server/layer.ts'
+import { LAYER_FORMS } from '../../src/server/layer-url.ts'
 
 let cwd: string
 
@@ -264,16 +265,24 @@ describe('problems', () => {
       'backend (flag --backend) is "uws": it must be "node".',
     ],
     [
-      'another layer, without its password',
-      { flags: { layer: `redis://:${'p'.repeat(90)}@db/0` } },
-      'layer (flag --layer) is "redis://***@db/0": this version has the memory layer only; use "memory".',
+      "a layer's URL, without its password",
+      { flags: { layer: `redis://:${'p'.repeat(90)}@db/zero` } },
+      'layer (flag --layer) is "redis://***@db/zero": the path of a Redis URL is the number of a database, such as /0.',
+    ],
+    ['a layer that is none', { file: { layer: 'x' } }, `layer (${FILE}) is "x": it must be ${LAYER_FORMS}.`],
+    [
+      'a journal beside a broker',
+      { file: { layer: 'redis://db', journal: './data', groups: [{ match: '*', history: {} }] } },
+      `journal (${FILE}) is "./data", and layer (${FILE}) is a broker, which keeps history itself: leave journal out, or use the layer "memory".`,
     ],
     [
-      "Django's layer",
-      { env: { GROUPCAST_LAYER: 'django+redis://db' } },
-      'layer (variable GROUPCAST_LAYER) is "django+redis://db": this version has the memory layer only; use "memory".',
+      'history with a layer that keeps none',
+      {
+        env: { GROUPCAST_LAYER: 'django+redis://db' },
+        file: { groups: [{ match: 'a' }, { match: '*', history: {} }] },
+      },
+      `groups[1].history (${FILE}) is given, and layer (variable GROUPCAST_LAYER) is Django's, which keeps none: leave history out, or use another layer.`,
     ],
-    ['a layer that is none', { file: { layer: 'x' } }, `layer (${FILE}) is "x": it must be "memory".`],
     [
       'a log level that is none',
       { flags: { logLevel: 'verbose' } },
@@ -571,12 +580,12 @@ describe('what the schema takes, the hub takes too', () => {
     }
   })
 
-  test('the journal and how much history may take', () => {
+  test('the journal and how much history may take', async () => {
     const groups = [{ match: 'a', history: {} }]
     for (const journal of ['./data', '/', '', 'a\u0000b', ' ', 'é', false, true, null, 1, {}]) {
       for (const maxHistoryBytes of [1, 2 ** 31 - 1]) {
         const loaded = load({ file: { groups, journal, maxHistoryBytes } })
-        if (loaded.ok) layerOf(loaded.config)
+        if (loaded.ok) await layerOf(loaded.config)
         else expect(() => fileJournal({ directory: journal as string })).toThrow('the path of a directory')
       }
     }

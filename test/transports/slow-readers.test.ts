@@ -69,6 +69,51 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     expect(toldDropped(fast)).toBe(0)
   })
 
+  // Symptom: five prices came before a flood of chat messages, and a reader that had stopped never saw them: they were dropped as the oldest.
+  test('latest: values that came before a flood of messages without a key are there in the end', async () => {
+    const { hub, open } = await startTestHub({ groups: [{ match: 'a', slow: 'latest' }] })
+    const slow = await open(kind, '/events?group=a')
+    const fast = await open(kind, '/events?group=a')
+    let n = 0
+    const send = async (fields: object) => {
+      await hub.groupSend('a', { type: 'n', n: n++, ...fields, text: TEXT })
+      await until('the fast reader has it', () => fast.messages.length === n)
+    }
+    slow.pause()
+    const values = async () => {
+      const first = n
+      for (let key = 0; key < 5; key++) await send({ key: `k${key}` })
+      return Array.from({ length: 5 }, (_, key) => first + key)
+    }
+    await values()
+    // Until the system takes no more: what comes now waits in the hub.
+    while (hub.stats.backlogBytes === 0) await send({})
+    await values()
+    for (let i = 0; i < 20; i++) await send({})
+    const newest = await values()
+    for (let i = 0; i < 200; i++) await send({})
+    expect(hub.stats.dropped).toBeGreaterThan(0)
+    slow.resume()
+    await until('the slow reader has the last', () => numbers(slow).at(-1) === n - 1)
+    expect(numbers(slow)).toEqual(expect.arrayContaining(newest))
+    expect(hub.stats).toMatchObject({ slowConsumers: 0, dropped: toldDropped(slow), backlogBytes: 0 })
+  })
+
+  test('latest: more values than may wait end the connection with the code that means "come back"', async () => {
+    const { hub, open } = await startTestHub({ groups: [{ match: 'a', slow: 'latest' }] })
+    const slow = await open(kind, '/events?group=a')
+    const fast = await open(kind, '/events?group=a')
+    slow.pause()
+    for (let n = 0; hub.stats.slowConsumers === 0; n++) {
+      await hub.groupSend('a', { type: 'n', n, key: `k${n % 100}`, text: TEXT })
+      await until('the fast reader has it', () => fast.messages.length === n + 1)
+    }
+    expect(hub.stats).toMatchObject({ dropped: 0, backlogBytes: 0 })
+    slow.resume()
+    expect(await within('the end', slow.ended)).toMatchObject({ code: 4008 })
+    expect(toldDropped(slow)).toBe(0)
+  })
+
   test('latest: the slow reader stays and ends on the newest value of each key', async () => {
     const { hub, open } = await startTestHub()
     hub.consumer('/board', { ...groupsConsumer(), slow: 'latest' })
@@ -90,6 +135,54 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     expect(hub.stats).toMatchObject({ slowConsumers: 0, dropped: 0 })
   })
 })
+
+test.each([
+  ['websocket', 'sse'],
+  ['sse', 'websocket'],
+] as const)(
+  'all backlogs are too much: the %s client with most gives way, the %s client with values keeps them',
+  async (most, few) => {
+    const { hub, open } = await startTestHub({
+      groups: [
+        { match: 'chat', slow: 'drop' },
+        { match: 'board', slow: 'latest' },
+      ],
+      limits: { maxBacklogBytes: 4_000_000, maxTotalBacklogBytes: 2_000_000 },
+    })
+    const [chat, board] = [await open(most, '/events?group=chat'), await open(few, '/events?group=board')]
+    let n = 0
+    const send = (group: string, fields: object = {}) =>
+      hub.groupSend(group, { type: 'n', n: n++, ...fields, text: TEXT })
+    const turn = () => new Promise((resolve) => setImmediate(resolve))
+    chat.pause()
+    board.pause()
+    while (hub.stats.backlogBytes === 0) {
+      await send('board', { key: 'filler' })
+      await turn()
+    }
+    const newest: number[] = []
+    for (let key = 0; key < 10; key++) {
+      newest.push(n)
+      await send('board', { key: `k${key}` })
+      await turn()
+    }
+    let sent = 0
+    for (; hub.stats.dropped < 300; sent++) {
+      await send('chat')
+      await turn()
+      expect(hub.stats.backlogBytes).toBeLessThanOrEqual(2_000_000)
+    }
+    const last = n
+    await send('board', { key: 'last' })
+    board.resume()
+    await until('it has the last', () => numbers(board).at(-1) === last)
+    expect(numbers(board).slice(-11)).toEqual([...newest, last])
+    expect(toldDropped(board)).toBe(0)
+    chat.resume()
+    await until('the other has all that is left', () => numbers(chat).length + toldDropped(chat) === sent)
+    expect(hub.stats).toMatchObject({ slowConsumers: 0, dropped: toldDropped(chat), backlogBytes: 0 })
+  },
+)
 
 test('bad policies are refused where they are given', async () => {
   const { hub } = await startTestHub()

@@ -2,7 +2,7 @@
 /** The hub of a storm in its own process: it can be killed, and comes back on the same port with the same journal. */
 import { startNodeSubject } from '../node-subject.mjs'
 
-/** @typedef {{ prefix: readonly string[], count: number, directory?: string }} HubSettings `count`: messages that each group keeps */
+/** @typedef {{ prefix: readonly string[], count: number, directory?: string, layer?: string }} HubSettings `count`: messages that each group keeps; `layer`: the URL of its broker */
 
 export class HubProcess {
   /** @type {HubSettings} */ #settings
@@ -42,7 +42,11 @@ export class HubProcess {
 }
 
 /** @param {HubSettings} settings @param {number} port */
-function startHub({ prefix, count, directory }, port) {
-  const extra = { port, count, ...(directory !== undefined && { directory }) }
+function startHub({ prefix, count, directory, layer }, port) {
+  const extra = {
+    ...{ port, count },
+    ...(directory !== undefined && { directory }),
+    ...(layer !== undefined && { layer }),
+  }
   return startNodeSubject('storm.mjs', { transport: 'mixed', groups: 1, size: 1, prefix, extra })
 }

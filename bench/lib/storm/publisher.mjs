@@ -13,12 +13,13 @@ export class LanePublisher {
   /** The end of each lane. @type {Map<string, Promise<boolean>>} */
   #lanes = new Map()
   /** @type {Ledger} */ #ledger
-  #port
+  #ports
+  #posts = 0
   failures = 0
 
-  /** @param {number} port of the hub, on the loopback address @param {Ledger} ledger */
-  constructor(port, ledger) {
-    this.#port = port
+  /** @param {readonly number[]} ports of the hubs, on the loopback address, taken by turns @param {Ledger} ledger */
+  constructor(ports, ledger) {
+    this.#ports = ports
     this.#ledger = ledger
   }
 
@@ -77,7 +78,8 @@ export class LanePublisher {
         agent: this.#agent,
         headers: { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) },
       }
-      const url = `http://127.0.0.1:${this.#port}/api/groups/${group}/messages`
+      const port = this.#ports[this.#posts++ % this.#ports.length]
+      const url = `http://127.0.0.1:${port}/api/groups/${group}/messages`
       const sending = request(url, options, (response) => {
         let text = ''
         response.setEncoding('utf8').on('data', (chunk) => {

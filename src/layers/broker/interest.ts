@@ -6,14 +6,23 @@ export interface InterestOptions {
   subscribe(group: string): Promise<void>
   /** A rejection is ignored: the session it belonged to is gone. */
   unsubscribe(group: string): Promise<void>
+  /**
+   * Resolves when all has come that was published in a subscribed group before the call. A group that comes back while it is still subscribed must not
+   * get what was published while it was away. Where this is left out, it does.
+   */
+  fence?(group: string): Promise<void>
   readonly clock: Clock
-  /** How long a group that was discarded stays subscribed, since those that flap come back. */
+  /** How long a group that was discarded stays subscribed, since those that flap come back; 0: it is given up at once. */
   readonly lingerMs?: number
 }
 
 interface Interested {
-  /** Whether the node has added it: only then its publications are handed on. */
+  /** Whether the node has added it. */
   isAdded: boolean
+  /** Whether its publications are handed on: not before what was published while it was away has passed. */
+  isHeard: boolean
+  /** How often it was discarded. */
+  discards: number
   /** Whether the broker has confirmed. */
   isSubscribed: boolean
   /** Brings the broker in line; `null` when it is. */
@@ -26,7 +35,7 @@ interface Interested {
  * costs one for all of it: it is given up a while after its last member has left.
  */
 export class Interest {
-  readonly #options: Required<InterestOptions>
+  readonly #options: InterestOptions & { readonly lingerMs: number }
   readonly #groups = new Map<string, Interested>()
   /** Grows with each session: what an older one did is of no account. */
   #session = 0
@@ -42,7 +51,7 @@ export class Interest {
 
   /** Whether the node is to get what comes of a group. */
   has(group: string): boolean {
-    return this.#groups.get(group)?.isAdded === true
+    return this.#groups.get(group)?.isHeard === true
   }
 
   /** The groups that the node has added. */
@@ -71,6 +80,8 @@ export class Interest {
     const known = this.#groups.get(group)
     if (known?.isAdded !== true) return
     known.isAdded = false
+    known.isHeard = false
+    known.discards++
     this.#linger(group, known)
   }
 
@@ -79,6 +90,7 @@ export class Interest {
     this.#session++
     for (const [group, known] of this.#groups) {
       known.isSubscribed = false
+      known.isHeard = false
       known.syncing = null
       if (known.isAdded) continue
       known.stopTimer?.()
@@ -93,6 +105,7 @@ export class Interest {
     for (const group of groups) {
       const known = this.#groups.get(group) ?? this.#open(group)
       known.isSubscribed = true
+      known.isHeard = known.isAdded
       // It was discarded meanwhile, or its `add` failed with the session before.
       if (!known.isAdded) this.#linger(group, known)
     }
@@ -106,7 +119,14 @@ export class Interest {
   }
 
   #open(group: string): Interested {
-    const known: Interested = { isAdded: false, isSubscribed: false, syncing: null, stopTimer: null }
+    const known: Interested = {
+      isAdded: false,
+      isHeard: false,
+      discards: 0,
+      isSubscribed: false,
+      syncing: null,
+      stopTimer: null,
+    }
     this.#groups.set(group, known)
     return known
   }
@@ -114,10 +134,13 @@ export class Interest {
   #linger(group: string, known: Interested): void {
     const { clock, lingerMs } = this.#options
     known.stopTimer?.()
-    known.stopTimer = clock.after(lingerMs, () => {
+    known.stopTimer = null
+    const giveUp = () => {
       known.stopTimer = null
       this.#sync(group, known).catch(() => {})
-    })
+    }
+    if (lingerMs === 0) giveUp()
+    else known.stopTimer = clock.after(lingerMs, giveUp)
   }
 
   #sync(group: string, known: Interested): Promise<void> {
@@ -130,14 +153,19 @@ export class Interest {
     const isCurrent = () => this.#session === session
     try {
       // Changes that come meanwhile are seen by this run: adds and discards never overtake each other.
-      while (isCurrent() && known.isSubscribed !== this.#isWanted(known)) {
-        if (known.isSubscribed) {
-          known.isSubscribed = false
-          await this.#options.unsubscribe(group).catch(() => {})
-        } else {
+      while (isCurrent() && !this.#isInLine(known)) {
+        const { discards } = known
+        if (!known.isSubscribed) {
           await this.#options.subscribe(group)
           if (isCurrent()) known.isSubscribed = true
+        } else if (known.isAdded) {
+          await this.#options.fence?.(group)
+        } else {
+          known.isSubscribed = false
+          await this.#options.unsubscribe(group).catch(() => {})
+          continue
         }
+        if (isCurrent()) known.isHeard = known.isAdded && known.discards === discards
       }
     } finally {
       if (isCurrent()) {
@@ -148,8 +176,8 @@ export class Interest {
   }
 
   /** One that lingers is wanted as it is. */
-  #isWanted({ isAdded, isSubscribed, stopTimer }: Interested): boolean {
-    return isAdded || (isSubscribed && stopTimer !== null)
+  #isInLine({ isAdded, isHeard, isSubscribed, stopTimer }: Interested): boolean {
+    return isAdded ? isSubscribed && isHeard : !isSubscribed || stopTimer !== null
   }
 
   #forget(group: string, known: Interested): void {

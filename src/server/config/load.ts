@@ -1,7 +1,7 @@
 /** Loads the server's configuration: flags before variables before the file before the defaults. */
 import { resolve } from 'node:path'
+import { crossProblems } from './cross-checks.ts'
 import { filesIn, type NamedFile, readConfigFile } from './file.ts'
-import { isLoopback } from './loopback.ts'
 import { type ConfigProblem, problemsOf } from './problems.ts'
 import { type Config, configSchema } from './schema.ts'
 import { SETTINGS } from './settings.ts'
@@ -44,8 +44,7 @@ export function loadConfig({ flags, env, cwd }: ConfigInputs): LoadedConfig {
     ...file.problems,
     ...(parsed.success ? [] : problemsOf(parsed.error.issues, raw, sourceOf)),
     ...variables.problems,
-    ...openToOthers(raw, sourceOf),
-    ...journalOfNothing(raw, sourceOf),
+    ...crossProblems(raw, sourceOf),
   ]
   if (!parsed.success || problems.length > 0) return { ok: false, problems }
   const source = new Map(SETTINGS.map(({ key }) => [key, sourceOf(key)]))
@@ -106,35 +105,6 @@ function merge(values: Readonly<Record<string, unknown>>, given: ReadonlyMap<str
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-/** A server that other machines can reach, with no keys, needs to be asked for. Looks at each value alone: others may be wrong. */
-function openToOthers(raw: Record<string, unknown>, sourceOf: (key: string) => string): ConfigProblem[] {
-  const { shape } = configSchema
-  const host = shape.host.safeParse(raw.host)
-  const apiKeys = shape.apiKeys.safeParse(raw.apiKeys)
-  const insecure = shape.insecure.safeParse(raw.insecure)
-  if (!host.success || !apiKeys.success || !insecure.success) return []
-  if (isLoopback(host.data) || apiKeys.data.length > 0 || insecure.data) return []
-  const source = sourceOf('host')
-  const text =
-    `host (${source}) is ${JSON.stringify(host.data)}, which other machines can reach, and there are no apiKeys: ` +
-    'set apiKeys (variable GROUPCAST_API_KEYS, flag --api-key), or allow it with --insecure.'
-  return [{ key: 'host', source, text }]
-}
-
-/** A journal that nothing would ever be written to: whoever asked for it believes that their history is kept. */
-function journalOfNothing(raw: Record<string, unknown>, sourceOf: (key: string) => string): ConfigProblem[] {
-  const { shape } = configSchema
-  const journal = shape.journal.safeParse(raw.journal)
-  const groups = shape.groups.safeParse(raw.groups)
-  if (!journal.success || !groups.success || journal.data === false) return []
-  if (groups.data.some(({ history }) => history !== false)) return []
-  const source = sourceOf('journal')
-  const text =
-    `journal (${source}) is ${JSON.stringify(journal.data)}, and no group keeps a history to put into it: ` +
-    'give a rule of groups one, such as {"match":"chat.*","history":{}}, or leave journal out.'
-  return [{ key: 'journal', source, text }]
 }
 
 function deepFreeze<T>(value: T): T {

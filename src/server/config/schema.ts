@@ -7,6 +7,7 @@ import { HISTORY_DEFAULTS, MAX_AGE_SECONDS } from '../../history.ts'
 import { MAX_HISTORY_BYTES } from '../../layers/memory-options.ts'
 import { DEFAULT_LIMITS, type Limits } from '../../options.ts'
 import { SLOW_POLICIES } from '../../slow.ts'
+import { LAYER_FORMS, LayerUrlError, parseLayerUrl } from '../layer-url.ts'
 import { settingInfo } from './setting.ts'
 import {
   apiKey,
@@ -70,7 +71,7 @@ export const groupRuleSchema = z.strictObject({
     .enum(SLOW_POLICIES)
     .default('close')
     .describe(
-      'What happens to a client that reads too slowly: `close` ends its connection, to come back; `drop` drops the oldest messages and says how many; `latest` keeps the newest message of each `key`.',
+      'What happens to a client that reads too slowly: `close` ends its connection, to come back; `drop` drops the oldest messages and says how many; `latest` keeps the newest message of each `key`, drops the others like `drop`, and ends the connection like `close` where the newest of all keys are too much.',
     )
     .register(settingInfo, { allowed: oneOf(SLOW_POLICIES) }),
   history: z
@@ -94,10 +95,13 @@ const limit = (name: Exclude<keyof Limits, 'heartbeatMs'>, text: string) =>
 const limitsShape = {
   maxMessageBytes: limit('maxMessageBytes', 'Largest message from a client.'),
   maxGroupsPerConnection: limit('maxGroupsPerConnection', 'Most groups that one connection can be in.'),
-  maxBacklogBytes: limit('maxBacklogBytes', 'Most bytes waiting for one client; beyond it, it is too slow.'),
+  maxBacklogBytes: limit(
+    'maxBacklogBytes',
+    'Most bytes waiting for one client; beyond it, it is too slow. Under `latest` the newest messages of its keys may take fifteen sixteenths of it.',
+  ),
   maxTotalBacklogBytes: limit(
     'maxTotalBacklogBytes',
-    'Most bytes waiting for all slow clients together; what several wait for counts once, and the newest 64 KiB of each client do not.',
+    'Most bytes waiting for all slow clients together; what several wait for counts once, and the newest 8 KiB of each client do not. Beyond it the client with most gives way, as `slow` says.',
   ),
   maxPendingMessages: limit(
     'maxPendingMessages',
@@ -125,12 +129,21 @@ const limitsShape = {
   ),
 } satisfies Record<keyof Limits, z.ZodType>
 
-const layer = z.custom<'memory'>((value) => value === 'memory', {
-  error: (issue) =>
-    typeof issue.input === 'string' && /^[a-z+]+:\/\//i.test(issue.input)
-      ? 'this version has the memory layer only; use "memory".'
-      : 'it must be "memory".',
+const layer = z.string().refine((text) => layerFault(text) === null, {
+  error: (issue) => layerFault(String(issue.input)) ?? '',
 })
+
+/** What is wrong with the name or URL of a layer; `null`: nothing. */
+function layerFault(text: string): string | null {
+  if (text === 'memory') return null
+  try {
+    parseLayerUrl(text)
+    return null
+  } catch (error) {
+    if (error instanceof LayerUrlError) return error.message
+    throw error
+  }
+}
 
 /** See the head of this file. */
 export const configSchema = z.strictObject({
@@ -153,8 +166,14 @@ export const configSchema = z.strictObject({
     .register(settingInfo, { allowed: oneOf(BACKENDS), flag: '--backend <name>' }),
   layer: layer
     .default('memory')
-    .describe('What moves messages between processes; `memory` serves one process.')
-    .register(settingInfo, { allowed: '"memory"', flag: '--layer <layer>' }),
+    .describe(
+      'What moves messages between processes: `memory` for one process, or the URL of a broker, with options in its query (`prefix`, `capacity`, `expiryMs`, `timeoutMs`; NATS: `replicas`; Django: `protocol`).',
+    )
+    .register(settingInfo, {
+      allowed: LAYER_FORMS,
+      flag: '--layer <layer>',
+      flagMeaning: 'The channel layer: `memory`, or a URL such as redis://host:6379/0 or nats://host:4222.',
+    }),
   groups: z
     .array(groupRuleSchema.register(settingInfo, { allowed: 'an object with at least "match"' }))
     .default([])

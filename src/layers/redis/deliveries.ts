@@ -1,0 +1,153 @@
+import { decodeCursor, encodeCursor, type Position } from '../cursor.ts'
+import type { LayerPublication, LayerSink, Replay } from '../layer.ts'
+import { historyLost } from './errors.ts'
+
+/** Options of {@link Deliveries}. */
+export interface DeliveriesOptions {
+  readonly sink: LayerSink
+  /** Whether the node has added a group. */
+  has(group: string): boolean
+}
+
+/** A publication as it came from the server. */
+interface Arrived {
+  readonly group: string
+  readonly json: string
+  /** `null`: the group keeps no history. */
+  readonly position: Position | null
+  /** The group's number before this one; 0 where none is known. */
+  readonly previous: number
+}
+
+/** What a node gets of groups, and where it is. Outlives sessions. */
+export class Deliveries {
+  readonly #options: DeliveriesOptions
+  #position: Position | null = null
+  /** What comes before it is known what was missed. */
+  #held: Arrived[] | null = []
+  /** The last number of each group in this session. */
+  readonly #last = new Map<string, number>()
+  /** The session cannot be relied on: something is missing. */
+  #onFailure: (error: unknown) => void = () => {}
+
+  constructor(options: DeliveriesOptions) {
+    this.#options = options
+  }
+
+  get position(): string | null {
+    return this.#position && encodeCursor(this.#position.epoch, this.#position.sequence)
+  }
+
+  /** A new session listens: what comes is held until {@link resume}. */
+  begin(onFailure: (error: unknown) => void): void {
+    this.#held = []
+    this.#last.clear()
+    this.#onFailure = onFailure
+  }
+
+  /** A group is not subscribed any more: what it gets until it is again is none of ours. */
+  forget(group: string): void {
+    this.#last.delete(group)
+  }
+
+  /** A publication in a group's channel. */
+  take(group: string, payload: Buffer): void {
+    const arrived = parse(group, payload.toString())
+    if (this.#held === null) this.#deliver(arrived)
+    else this.#held.push(arrived)
+  }
+
+  /** Tells what was missed, if there was a session before, and goes on from there; from `start`, if there was none. What came meanwhile is held until {@link release}. */
+  resume(missed: Replay | null, start: Position): void {
+    const end = missed === null ? null : decodeCursor(missed.cursor)
+    if (missed !== null) this.#recovered(missed)
+    this.#position = end ?? start
+    const isRepeated = ({ position }: Arrived) =>
+      end !== null && position?.epoch === end.epoch && position.sequence <= end.sequence
+    this.#held = (this.#held ?? []).filter((arrived) => !isRepeated(arrived))
+  }
+
+  /** Goes on live, once the layer has said that it is ready. */
+  release(): void {
+    const held = this.#held ?? []
+    this.#held = null
+    for (const arrived of held) this.#deliver(arrived)
+  }
+
+  /** All that was accepted up to here, this node has got. */
+  reached(cursor: string): void {
+    const position = decodeCursor(cursor)
+    if (this.#held !== null || position === null) return
+    if (this.#isAnother(position)) return
+    if (position.sequence > (this.#position?.sequence ?? -1)) this.#position = position
+  }
+
+  /** A node has flushed history on purpose. */
+  flushed(cursor: string): void {
+    const position = decodeCursor(cursor)
+    if (this.#held === null && position !== null) this.#position = position
+  }
+
+  #recovered({ publications, lost, cursor }: Replay): void {
+    for (const { group, publication } of publications) {
+      this.#last.set(group, decodeCursor(publication.cursor ?? '')?.sequence ?? 0)
+    }
+    quietly(() => this.#options.sink.recovered?.({ publications, lost, after: this.position, cursor }))
+  }
+
+  #deliver({ group, json, position, previous }: Arrived): void {
+    if (position === null) {
+      this.#call(group, { json, cursor: null })
+      return
+    }
+    if (this.#isAnother(position)) return
+    const last = this.#last.get(group)
+    if (last !== undefined && previous > last) {
+      this.#onFailure(
+        new Error(
+          `A publication of group ${group} is missing: ${last} is followed by one after ${previous}.`,
+        ),
+      )
+      return
+    }
+    this.#last.set(group, position.sequence)
+    this.#call(group, { json, cursor: encodeCursor(position.epoch, position.sequence) })
+    // Not before: who asks while the sink is called must not be told to begin behind it.
+    this.#position = position
+  }
+
+  /**
+   * Another epoch, and nobody flushed: history is gone, as by `FLUSHALL`. Nothing interrupted what this session gets, but who is cut from now on could not be told what it
+   * misses. The next session finds out what is lost.
+   */
+  #isAnother({ epoch }: Position): boolean {
+    if (this.#position === null || this.#position.epoch === epoch) return false
+    this.#onFailure(historyLost('Redis has lost its history and the messages of channels, as by FLUSHALL.'))
+    return true
+  }
+
+  #call(group: string, publication: LayerPublication): void {
+    if (!this.#options.has(group)) return
+    quietly(() => this.#options.sink.deliver(group, publication))
+  }
+}
+
+/** Obligation 13: what a sink throws changes nothing for others. */
+function quietly(call: () => void): void {
+  try {
+    call()
+  } catch {}
+}
+
+/** `<cursor> <previous number> <json>`, or JSON alone: no cursor begins like an object or white space. */
+function parse(group: string, text: string): Arrived {
+  if (/^[a-z0-9]/.test(text)) {
+    const end = text.indexOf(' ')
+    const json = text.indexOf(' ', end + 1)
+    const position = decodeCursor(text.slice(0, end))
+    if (position !== null) {
+      return { group, position, previous: Number(text.slice(end + 1, json)), json: text.slice(json + 1) }
+    }
+  }
+  return { group, json: text, position: null, previous: 0 }
+}

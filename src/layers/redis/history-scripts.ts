@@ -1,0 +1,269 @@
+/**
+ * History in Redis: the scripts. Redis runs a script as one step, so the number that a publication gets, what is kept and what nodes hear
+ * always fit together.
+ *
+ * Keys, all in one slot of a Cluster (`keys.ts`):
+ *
+ * - the state, a hash: `epoch` and `seq`, the last number that was given; `run`, the server process that gave it; `voids`, ranges of numbers
+ *   that were never given, or were lost; `t0 h0 t1 h1`, what the last number was at two moments at least a span apart.
+ * - of each group a stream (id: the number; `t`: when, `j`: the JSON) and a hash, which outlives it: `epoch`, `last`: its last number, `gone`: what
+ *   is up to there may be gone, `count` and `bytes` of the stream, `oldest`: when its first entry came, `age`: how long entries are kept, `until`: when the stream expires.
+ *
+ * What Redis evicts, expires or flushes on its own is found out by comparing: a stream with another length than its hash says is gone as a whole,
+ * a hash of another epoch does not count, and without a state there is a new epoch.
+ */
+import { defineScript } from './script.ts'
+
+/** Numbers that a server skips after a restart or failover: more than it can have given without anybody knowing. */
+export const SKIPPED = 1_000_000
+
+/** Voids that are remembered; of more, the oldest two are taken as one, with what is between them. */
+const MOST_VOIDS = 32
+
+/** So long at least it is known what a group had: hashes of groups live twice as long. */
+export const SPAN_MS = 24 * 60 * 60 * 1000
+
+// Numbers become text by hand: Lua's own conversion keeps 14 digits.
+const COMMON = `
+local function text(number) return string.format('%.0f', number) end
+local function time()
+  local now = redis.call('TIME')
+  return tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
+end
+-- With the time in its name, an epoch is another one than any before, also where the random part is the same.
+local function begin(key, random, run, now)
+  local clock = redis.call('TIME')
+  local epoch = random .. string.format('%x', tonumber(clock[1]) * 1000000 + tonumber(clock[2]))
+  redis.call('DEL', key)
+  redis.call('HSET', key, 'epoch', epoch, 'seq', '0', 'run', run, 'voids', '',
+    't0', text(now), 'h0', '0', 't1', text(now), 'h1', '0')
+  return epoch
+end
+-- Moments a span apart at which the last number is written down.
+local function rotate(key, t0, seq, now, span)
+  if now - tonumber(t0) < span then return end
+  local marks = redis.call('HMGET', key, 't0', 'h0')
+  redis.call('HSET', key, 't1', marks[1], 'h1', marks[2], 't0', text(now), 'h0', text(seq))
+end
+-- Of a group without a hash nothing is known up to here: its hash may have expired.
+local function horizon(key, seq, now, span)
+  local marks = redis.call('HMGET', key, 't0', 'h0', 't1', 'h1')
+  if tonumber(marks[3]) >= now - 2 * span then return tonumber(marks[4]) end
+  if tonumber(marks[1]) >= now - 2 * span then return tonumber(marks[2]) end
+  return seq
+end
+local STALE = 'STALE the server that numbers publications is another one than this session began with'
+`
+
+/** Begins a session. Keys: state. Arguments: run, random text for a new epoch, span. Answers the epoch and the last number. */
+export const HELLO = defineScript(`${COMMON}
+local key, run, now, span = KEYS[1], ARGV[1], time(), tonumber(ARGV[3])
+local state = redis.call('HMGET', key, 'epoch', 'seq', 'run', 'voids', 't0')
+if not state[1] then
+  return {begin(key, ARGV[2], run, now), '0'}
+end
+local seq = tonumber(state[2])
+if state[3] ~= run then
+  -- Another process than the one that gave the last numbers: it may not have got them all. No number is given twice.
+  local voids = {}
+  for from, to in string.gmatch(state[4], '(%d+)-(%d+)') do voids[#voids + 1] = {from, to} end
+  voids[#voids + 1] = {text(seq), text(seq + ${SKIPPED})}
+  while #voids > ${MOST_VOIDS} do
+    voids[2][1] = voids[1][1]
+    table.remove(voids, 1)
+  end
+  seq = seq + ${SKIPPED}
+  local parts = {}
+  for i, void in ipairs(voids) do parts[i] = void[1] .. '-' .. void[2] end
+  redis.call('HSET', key, 'seq', text(seq), 'run', run, 'voids', table.concat(parts, ' '))
+end
+rotate(key, state[5], seq, now, span)
+return {state[1], text(seq)}
+`)
+
+/**
+ * Publishes to a group that keeps history. Keys: state, hash, stream. Arguments: run, random text for a new epoch, span, command to publish with, channel, JSON,
+ * count, age in ms, bytes. Answers the cursor; an error reply means that nothing has happened.
+ */
+export const PUBLISH = defineScript(`${COMMON}
+local key, hash, stream, run, span = KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumber(ARGV[3])
+local json, size = ARGV[6], #ARGV[6]
+local mostCount, age, mostBytes = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local now = time()
+local state = redis.call('HMGET', key, 'epoch', 'run', 'seq', 't0')
+local epoch = state[1]
+if not epoch then
+  epoch = begin(key, ARGV[2], run, now)
+elseif state[2] ~= run then
+  return redis.error_reply(STALE)
+else
+  rotate(key, state[4], tonumber(state[3]), now, span)
+end
+local seq = redis.call('HINCRBY', key, 'seq', 1)
+local id = text(seq)
+
+local known = redis.call('HMGET', hash, 'epoch', 'last', 'gone', 'count', 'bytes', 'oldest', 'until', 'age')
+local last, gone, count, bytes, oldest, lives = 0, 0, 0, 0, now, 0
+if known[1] == epoch then
+  last, gone = tonumber(known[2]), tonumber(known[3])
+  count, bytes, oldest = tonumber(known[4]), tonumber(known[5]), tonumber(known[6])
+  if tonumber(known[8]) == age then lives = tonumber(known[7]) end
+  if count > 0 and redis.call('XLEN', stream) ~= count then
+    redis.call('DEL', stream)
+    gone, count, bytes, lives = last, 0, 0, 0
+  end
+else
+  redis.call('DEL', stream)
+  gone = horizon(key, seq - 1, now, span)
+end
+
+local isKept = size <= mostBytes
+if isKept then redis.call('XADD', stream, id .. '-0', 't', text(now), 'j', json) end
+local cursor = epoch .. '.' .. id
+local published = redis.pcall(ARGV[4], ARGV[5], cursor .. ' ' .. text(last) .. ' ' .. json)
+if type(published) == 'table' and published.err then
+  -- Not allowed to: then it must not be kept either.
+  if isKept then redis.call('XDEL', stream, id .. '-0') end
+  return published
+end
+
+if not isKept then
+  redis.call('DEL', stream)
+  gone, count, bytes, lives = seq, 0, 0, 0
+else
+  if count == 0 then oldest = now end
+  count, bytes = count + 1, bytes + size
+  local from = '-'
+  while count > mostCount or bytes > mostBytes or now - oldest >= age do
+    local two = redis.call('XRANGE', stream, from, '+', 'COUNT', 2)
+    local first, second = two[1], two[2]
+    count, bytes = count - 1, bytes - #first[2][4]
+    gone = tonumber(string.match(first[1], '%d+'))
+    if not second then break end
+    oldest = tonumber(second[2][2])
+    from = second[1]
+  end
+  if from ~= '-' then redis.call('XTRIM', stream, 'MINID', from) end
+end
+-- Both live a little longer than they must, so that not each publication prolongs that: what is too old is for comparisons to say.
+local slack = math.floor(age / 8) + 1
+local isProlonged = lives < now + age
+if isProlonged then lives = now + age + slack end
+redis.call('HSET', hash, 'epoch', epoch, 'last', id, 'gone', text(gone), 'count', text(count),
+  'bytes', text(bytes), 'oldest', text(oldest), 'age', text(age),
+  'until', isKept and text(lives) or '0')
+if isProlonged then
+  redis.call('PEXPIREAT', stream, text(lives))
+  redis.call('PEXPIRE', hash, text(math.max(2 * span, age) + span / 8 + slack))
+end
+return cursor
+`)
+
+/**
+ * What groups kept. Keys: state; hash and stream of each group. Arguments: run, random text for a new epoch, span; `newest`, `after` or `unreadable`; epoch and number
+ * of the cursor; the last number that counts, or nothing; the limit of each group, -1 for none. Answers the epoch; the last number; the indices of the groups that lost something, from 1;
+ * whether a limit left something out; and of each publication the index of its group, its number and its JSON. Changes nothing that is there.
+ */
+export const REPLAY = defineScript(`${COMMON}
+local key, run, span, mode, now = KEYS[1], ARGV[1], tonumber(ARGV[3]), ARGV[4], time()
+local state = redis.call('HMGET', key, 'epoch', 'run', 'seq', 'voids')
+if not state[1] then
+  state = {begin(key, ARGV[2], run, now), run, '0', ''}
+end
+if state[2] ~= run then return redis.error_reply(STALE) end
+local epoch, seq, after = state[1], tonumber(state[3]), tonumber(ARGV[6])
+local isLost = mode == 'unreadable' or (mode == 'after' and (ARGV[5] ~= epoch or after > seq))
+if mode == 'after' and not isLost then
+  for from, to in string.gmatch(state[4], '(%d+)-(%d+)') do
+    if after > tonumber(from) and after < tonumber(to) then isLost = true end
+  end
+end
+local upTo = ARGV[7] == '' and '+' or ARGV[7] .. '-0'
+local lost, found, hasMore = {}, {}, 0
+
+local function take(index, entries, limit, first, step)
+  local taken = 0
+  local given = {}
+  for i = first, #entries do
+    local entry = entries[i]
+    if taken == limit then
+      hasMore = 1
+      break
+    end
+    taken = taken + 1
+    given[taken] = entry
+  end
+  for i = step == 1 and 1 or taken, step == 1 and taken or 1, step do
+    found[#found + 1] = index
+    found[#found + 1] = string.match(given[i][1], '%d+')
+    found[#found + 1] = given[i][2][4]
+  end
+end
+
+local function range(command, stream, from, to, limit)
+  if limit < 0 then return redis.call(command, stream, from, to) end
+  -- One more tells whether there is more.
+  return redis.call(command, stream, from, to, 'COUNT', limit + 1)
+end
+
+for index = 1, (#KEYS - 1) / 2 do
+  local hash, stream, limit = KEYS[2 * index], KEYS[2 * index + 1], tonumber(ARGV[7 + index])
+  local known = redis.call('HMGET', hash, 'epoch', 'last', 'gone', 'age', 'count')
+  local isKnown = known[1] == epoch
+  if isLost then
+    lost[#lost + 1] = index
+  elseif mode == 'newest' then
+    if isKnown and redis.call('XLEN', stream) == tonumber(known[5]) then
+      local entries = range('XREVRANGE', stream, upTo, '-', limit)
+      while #entries > 0 and now - tonumber(entries[#entries][2][2]) >= tonumber(known[4]) do entries[#entries] = nil end
+      take(index, entries, limit, 1, -1)
+    end
+  else
+    local gone = isKnown and tonumber(known[3]) or horizon(key, seq, now, span)
+    if after < gone then
+      lost[#lost + 1] = index
+    elseif isKnown and tonumber(known[2]) > after then
+      local entries = range('XRANGE', stream, '(' .. ARGV[6] .. '-0', upTo, limit)
+      local isWhole = redis.call('XLEN', stream) == tonumber(known[5])
+      if not isWhole or (#entries > 0 and now - tonumber(entries[1][2][2]) >= tonumber(known[4])) then
+        lost[#lost + 1] = index
+      else
+        take(index, entries, limit, 1, 1)
+      end
+    end
+  end
+end
+return {epoch, text(seq), lost, hasMore, found}
+`)
+
+/**
+ * Sends a marker and the position to this node, behind all that was published before. Keys: state. Arguments: run, random text for a new epoch, span, command to publish with,
+ * channel, marker.
+ */
+export const FENCE = defineScript(`${COMMON}
+local state = redis.call('HMGET', KEYS[1], 'epoch', 'run', 'seq')
+if not state[1] then
+  -- Flushed. What else there is to do does not depend on whether there is memory for a new epoch.
+  local isBegun, epoch = pcall(begin, KEYS[1], ARGV[2], ARGV[1], time())
+  state = {isBegun and epoch or '-', ARGV[1], '0'}
+end
+if state[2] ~= ARGV[1] then return redis.error_reply(STALE) end
+return redis.call(ARGV[4], ARGV[5], ARGV[6] .. ' ' .. state[1] .. '.' .. state[3])
+`)
+
+/** Begins a new epoch. Keys: state. Arguments: run, random text for a new epoch, span, command to publish with, channel of all nodes. */
+export const FLUSH = defineScript(`${COMMON}
+local epoch = begin(KEYS[1], ARGV[2], ARGV[1], time())
+return redis.call(ARGV[4], ARGV[5], epoch .. '.0')
+`)
+
+/** Deletes what groups have of other epochs. Keys: state; hash and stream of each group. */
+export const FORGET = defineScript(`
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+for index = 2, #KEYS, 2 do
+  if redis.call('HGET', KEYS[index], 'epoch') ~= epoch then redis.call('UNLINK', KEYS[index], KEYS[index + 1]) end
+end
+return 1
+`)
+
+export const HISTORY_SCRIPTS = [HELLO, PUBLISH, REPLAY, FENCE, FLUSH, FORGET]

@@ -1,0 +1,207 @@
+import { randomBytes } from 'node:crypto'
+import type { HistoryBounds } from '../../history.ts'
+import { decodeCursor, encodeCursor, type Position } from '../cursor.ts'
+import type { Replay, ReplayedPublication, ReplayRequest } from '../layer.ts'
+import { FENCE, FLUSH, FORGET, HELLO, PUBLISH, REPLAY, SPAN_MS } from './history-scripts.ts'
+import type { Keys } from './keys.ts'
+import type { Shard } from './servers.ts'
+import type { Wire } from './wire.ts'
+
+/** Groups that one script looks at: while it runs, the server does nothing else. */
+const GROUPS_A_SCRIPT = 64
+
+/** Keys that a server looks at in one step of a scan. */
+const SCANNED_AT_ONCE = 1000
+
+/** The history of a session: what `history-scripts.ts` does. */
+export class RedisHistory {
+  readonly #wire: Wire
+  readonly #keys: Keys
+  readonly #shard: Shard
+  readonly #common: readonly [run: string, random: string, span: number]
+
+  /** @param spanMs so long at least it is known what a group had */
+  constructor(wire: Wire, keys: Keys, spanMs = SPAN_MS) {
+    this.#wire = wire
+    this.#keys = keys
+    this.#shard = wire.servers.shardOf(keys.state)
+    this.#common = [this.#shard.info.runId, randomBytes(3).toString('hex'), spanMs]
+  }
+
+  /** Begins: the position from which this session's server goes on. */
+  async hello(): Promise<Position> {
+    const [epoch, sequence] = (await this.#wire.run(HELLO, [this.#keys.state], ...this.#common)) as [
+      string,
+      string,
+    ]
+    return { epoch, sequence: Number(sequence) }
+  }
+
+  /** @returns the cursor */
+  publish(group: string, json: string, { count, ageMs, bytes }: HistoryBounds): Promise<string> {
+    const keys = this.#keys
+    return this.#wire.run(
+      PUBLISH,
+      [keys.state, keys.hash(group), keys.stream(group)],
+      ...this.#common,
+      this.#wire.publishCommand,
+      keys.group(group, true),
+      json,
+      count,
+      Math.ceil(ageMs),
+      bytes,
+    ) as Promise<string>
+  }
+
+  /** What groups kept, all of which keep history. */
+  async replay({ groups, after }: ReplayRequest): Promise<Replay> {
+    const names = [...groups]
+    const from = fromOf(after)
+    const [first, ...others] = inParts(names)
+    const found: Found[] = []
+    const lost: string[] = []
+    // Without groups it is asked where history stands.
+    const start = await this.#replayPart(first ?? [], from, '')
+    take(start, first ?? [], found, lost)
+    let { hasMore } = start
+    for (const part of others) {
+      // As of the first part: what came since is for those who listen.
+      const more = await this.#replayPart(part, from, String(start.sequence))
+      // Flushed between the two.
+      if (more.epoch !== start.epoch) return this.replay({ groups, after })
+      take(more, part, found, lost)
+      hasMore ||= more.hasMore
+    }
+    found.sort((a, b) => a.sequence - b.sequence)
+    return replayOf(start, found, lost, hasMore)
+  }
+
+  /** Sends a marker to a channel of this node, with the position. */
+  fence(channel: string, marker: string): Promise<unknown> {
+    const { publishCommand } = this.#wire
+    return this.#wire.run(FENCE, [this.#keys.state], ...this.#common, publishCommand, channel, marker)
+  }
+
+  /** Forgets everything and tells all nodes. */
+  async flush(): Promise<void> {
+    const { publishCommand } = this.#wire
+    await this.#wire.run(FLUSH, [this.#keys.state], ...this.#common, publishCommand, this.#keys.all)
+    await scan(this.#wire, this.#shard, this.#keys.hashes, async (hashes) => {
+      // Of the epoch that has begun they may have something again.
+      for (const part of inParts(hashes)) {
+        const keys = part.flatMap((hash) => [hash, this.#keys.streamOf(hash)])
+        await this.#wire.run(FORGET, [this.#keys.state, ...keys])
+      }
+    })
+  }
+
+  async #replayPart(
+    groups: readonly (readonly [group: string, limit: number | null])[],
+    from: From,
+    upTo: string,
+  ): Promise<Part> {
+    const keys = groups.flatMap(([group]) => [this.#keys.hash(group), this.#keys.stream(group)])
+    const limits = groups.map(([, limit]) => limit ?? -1)
+    const answer = await this.#wire.run(
+      REPLAY,
+      [this.#keys.state, ...keys],
+      ...this.#common,
+      ...from,
+      upTo,
+      ...limits,
+    )
+    const [epoch, sequence, lost, hasMore, found] = answer as [
+      string,
+      string,
+      number[],
+      number,
+      (string | number)[],
+    ]
+    return { epoch, sequence: Number(sequence), lost, hasMore: hasMore === 1, found }
+  }
+}
+
+/** Calls `each` with the keys of one server that match a pattern, some at a time; keys that come meanwhile may be among them. */
+export async function scan(
+  wire: Wire,
+  shard: Shard,
+  pattern: string,
+  each: (keys: string[]) => Promise<void>,
+): Promise<void> {
+  let cursor = '0'
+  do {
+    const answer = await wire.send(shard, 'SCAN', cursor, 'MATCH', pattern, 'COUNT', SCANNED_AT_ONCE)
+    const [next, keys] = answer as [string, string[]]
+    if (keys.length > 0) await each(keys)
+    cursor = next
+  } while (cursor !== '0')
+}
+
+type From = readonly [mode: 'newest' | 'after' | 'unreadable', epoch: string, sequence: number]
+
+interface Part {
+  readonly epoch: string
+  readonly sequence: number
+  readonly lost: readonly number[]
+  readonly hasMore: boolean
+  /** Three of each publication: the index of its group from 1, its number, its JSON. */
+  readonly found: readonly (string | number)[]
+}
+
+interface Found {
+  readonly group: string
+  readonly sequence: number
+  readonly json: string
+}
+
+function fromOf(after: string | null): From {
+  if (after === null) return ['newest', '', 0]
+  const position = decodeCursor(after)
+  return position === null ? ['unreadable', '', 0] : ['after', position.epoch, position.sequence]
+}
+
+function inParts<T>(items: readonly T[]): T[][] {
+  const parts: T[][] = []
+  for (let start = 0; start < items.length; start += GROUPS_A_SCRIPT) {
+    parts.push(items.slice(start, start + GROUPS_A_SCRIPT))
+  }
+  return parts
+}
+
+function take(
+  part: Part,
+  groups: readonly (readonly [group: string, limit: number | null])[],
+  found: Found[],
+  lost: string[],
+): void {
+  const nameOf = (index: number) => (groups[index - 1] as readonly [string, unknown])[0]
+  for (const index of part.lost) lost.push(nameOf(index))
+  for (let at = 0; at < part.found.length; at += 3) {
+    const [index, sequence, json] = part.found.slice(at, at + 3) as [number, string, string]
+    found.push({ group: nameOf(index), sequence: Number(sequence), json })
+  }
+}
+
+function replayOf(
+  { epoch, sequence: end }: Part,
+  found: readonly Found[],
+  lost: readonly string[],
+  hasMore: boolean,
+): Replay {
+  const publications = found.map(
+    ({ group, sequence, json }): ReplayedPublication => ({
+      group,
+      publication: { json, cursor: encodeCursor(epoch, sequence) },
+    }),
+  )
+  return {
+    publications,
+    lost,
+    hasMore,
+    cursor: encodeCursor(epoch, end),
+    covers(cursor) {
+      const position = decodeCursor(cursor)
+      return position?.epoch === epoch && position.sequence <= end
+    },
+  }
+}
