@@ -48,6 +48,7 @@ export class NatsLayer implements ChannelLayer, SessionHost {
     this.#interest = new Interest({
       subscribe: async (group) => this.#lifeline.session?.subscribe(group),
       unsubscribe: async (group) => this.#lifeline.session?.unsubscribe(group),
+      fence: async (group) => this.#lifeline.session?.fenceGroup(group),
       clock,
       lingerMs,
     })
@@ -203,6 +204,7 @@ export class NatsLayer implements ChannelLayer, SessionHost {
     const after = this.#latest?.position ?? null
     const groups = this.#interest.lost()
     const session = await NatsSession.open(this, attempt, after, groups)
+    this.#interest.restored(groups)
     try {
       if (this.#latest !== null) await this.#recover(session, after, groups, attempt)
     } catch (error) {
@@ -210,7 +212,6 @@ export class NatsLayer implements ChannelLayer, SessionHost {
       throw error
     }
     this.#latest = session
-    this.#interest.restored(groups)
     return session
   }
 

@@ -163,18 +163,20 @@ export class NatsSession implements Session {
   async subscribe(group: string): Promise<void> {
     const heard = this.#hear(group)
     await this.#wire.flush()
-    if (heard.denied !== null) {
-      await this.unsubscribe(group)
-      throw heard.denied
-    }
-    if (this.#host.boundsOf(group, this.history) === null) return
     try {
+      if (heard.denied !== null) throw heard.denied
       // In a cluster, the server that stores must have heard of it, too: the fence comes to it behind the subscription.
-      await this.fence()
+      if (this.#keepsHistory(group)) await this.fence()
     } catch (error) {
       await this.unsubscribe(group)
       throw error
     }
+  }
+
+  /** Resolves when all has come that was sent to a group before the call. */
+  async fenceGroup(group: string): Promise<void> {
+    if (this.#keepsHistory(group)) await this.fence()
+    else await this.#wire.flush()
   }
 
   async unsubscribe(group: string): Promise<void> {
@@ -327,6 +329,10 @@ export class NatsSession implements Session {
     await this.#mark()
     await this.fence()
     await this.#checkClock()
+  }
+
+  #keepsHistory(group: string): boolean {
+    return this.#host.boundsOf(group, this.history) !== null
   }
 
   #hear(group: string): Heard {

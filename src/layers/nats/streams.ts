@@ -107,7 +107,7 @@ export class Streams {
   }
 
   #epochOf(config: StreamConfig): string {
-    const epoch = this.#subjects.epochIn(config.subjects?.[0])
+    const epoch = this.#subjects.epochIn(config.subjects ?? [])
     if (epoch === null) throw this.#strange(config)
     return epoch
   }
@@ -123,7 +123,9 @@ export class Streams {
     const stored = `${this.#subjects.stored(newEpoch())}.>`
     return {
       ...this.#config(this.#subjects.historyStream),
-      subjects: [stored],
+      // The second is the same for all: of two nodes that make the stream at the same time, with an epoch each, the server could take both, and the first
+      // would go on as a ghost that answers. It never takes two with the same subject.
+      subjects: [stored, this.#subjects.claim],
       // One more than groups may keep: that it is there shows that something went.
       max_msgs_per_subject: Math.max(maxMessagesPerGroup + 1, LEAST_PER_SUBJECT),
       max_age: Math.ceil(maxHistoryAgeMs * AGE_MARGIN) * 1e6,

@@ -75,11 +75,16 @@ export class Subjects {
     return `${this.#prefix}.h.${epoch}`
   }
 
-  /** The epoch that a stream's subject carries, or `null`. */
-  epochIn(subject: string | undefined): string | null {
-    const start = `${this.#prefix}.h.`
-    if (subject?.startsWith(start) !== true || !subject.endsWith('.>')) return null
-    const epoch = subject.slice(start.length, -2)
+  /** What the stream of history stores in every epoch. Nothing is sent there. */
+  get claim(): string {
+    return `${this.#prefix}.h`
+  }
+
+  /** The epoch that the subjects of a stream carry, or `null`. */
+  epochIn(subjects: readonly string[]): string | null {
+    const start = `${this.claim}.`
+    const subject = subjects.find((one) => one.startsWith(start) && one.endsWith('.>'))
+    const epoch = subject?.slice(start.length, -2) ?? ''
     return /^[a-z0-9]{1,32}$/.test(epoch) ? epoch : null
   }
 }
