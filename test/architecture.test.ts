@@ -40,6 +40,7 @@ const MAY_IMPORT: readonly (readonly [part: string, allowed: readonly string[]])
   ['layers/file-journal', LEAVES],
   ['layers/broker', LEAVES],
   ['layers/django', [...LEAVES, 'layers/broker', 'layers/channel-options.ts']],
+  ['layers/nats', [...LEAVES, 'layers/broker', 'layers/cursor.ts']],
   ['layers/redis', [...LEAVES, 'layers/broker', 'layers/channel-options.ts', 'layers/cursor.ts']],
   ['layers', LEAVES],
   ['transports/node', LEAVES],

@@ -1,7 +1,7 @@
 /** A real nats-server for tests, on a free port, with a store of its own. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from './until.ts'
@@ -46,7 +46,9 @@ export class NatsServer {
       file,
       `listen: "127.0.0.1:${this.#port}"\nports_file_dir: "${ports}"\n${store}\n${config}\n`,
     )
-    const child = spawn('nats-server', ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] })
+    // Debian has it where the PATH of an ordinary user does not lead.
+    const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
+    const child = spawn('nats-server', ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'], env })
     this.#child = child
     let log = ''
     child.stderr?.on('data', (chunk) => {
@@ -76,8 +78,25 @@ export class NatsServer {
     rmSync(join(this.#folder, 'store'), { recursive: true, force: true })
   }
 
+  /** What is stored, to be put back by the function that is returned. Only while it is not running. */
+  backUp(): () => void {
+    const [store, copy] = [join(this.#folder, 'store'), join(this.#folder, 'copy')]
+    cpSync(store, copy, { recursive: true })
+    return () => {
+      this.wipe()
+      cpSync(copy, store, { recursive: true })
+    }
+  }
+
+  /** Stops it where it is. When this returns, it stands still. */
   pause(): void {
-    this.#child?.kill('SIGSTOP')
+    const pid = this.#child?.pid
+    if (pid === undefined) return
+    process.kill(pid, 'SIGSTOP')
+    const threads = `/proc/${pid}/task`
+    const isStopped = (thread: string) => /\) [Tt] /.test(readFileSync(`${threads}/${thread}/stat`, 'utf8'))
+    // Each of its threads stops when it next looks.
+    while (!readdirSync(threads).every(isStopped));
   }
 
   resume(): void {
