@@ -20,6 +20,7 @@ export class NatsServer {
   #options: NatsServerOptions
   #child: ChildProcess | null = null
   #port = -1
+  #log = ''
 
   constructor(options: NatsServerOptions = {}) {
     this.#options = options
@@ -31,6 +32,11 @@ export class NatsServer {
 
   get url(): string {
     return `nats://127.0.0.1:${this.#port}`
+  }
+
+  /** The end of what it has written. */
+  get log(): string {
+    return this.#log
   }
 
   /** Starts it, on the same port as before. Resolves when it accepts connections. */
@@ -50,13 +56,13 @@ export class NatsServer {
     const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
     const child = spawn('nats-server', ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'], env })
     this.#child = child
-    let log = ''
+    this.#log = ''
     child.stderr?.on('data', (chunk) => {
-      log = `${log}${chunk}`.slice(-4000)
+      this.#log = `${this.#log}${chunk}`.slice(-10_000)
     })
     let url: string | undefined
     await until('nats-server accepts connections', () => {
-      if (child.exitCode !== null) throw new Error(`nats-server ended:\n${log}`)
+      if (child.exitCode !== null) throw new Error(`nats-server ended:\n${this.#log}`)
       url = readPorts(ports)
       return url !== undefined
     })

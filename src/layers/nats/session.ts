@@ -111,14 +111,19 @@ export class NatsSession implements Session {
     const { servers, connection, timeoutMs } = host.options
     const wire = await Wire.open(
       // The two types differ in what TLS may be.
-      { servers, connection: connection as ConnectionOptions, timeoutMs, lost: attempt.lost },
+      {
+        servers,
+        connection: connection as ConnectionOptions,
+        timeoutMs,
+        lost: (error) => attempt.lost(error),
+      },
       attempt.signal,
     )
     const destroy = () => wire.destroy()
     attempt.signal.addEventListener('abort', destroy)
     try {
       const js = new JetStream(wire)
-      const streams = new Streams(js, host.subjects, host.options, host.report)
+      const streams = new Streams(js, host.subjects, host.options, (error) => host.report(error))
       const [history] = await Promise.all([streams.history(known), streams.queues()])
       const session = new NatsSession(host, attempt, wire, js, history)
       await session.#begin(groups)

@@ -1,0 +1,332 @@
+/** What goes wrong between the layer and a real server, and what becomes of it. */
+import { connect } from '@nats-io/transport-node'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { errorCodeOf } from '../../../src/errors.ts'
+import type { ChannelLayer, LayerRecovery, LayerStatus } from '../../../src/layers/layer.ts'
+import { type NatsLayerOptions, natsLayer } from '../../../src/layers/nats/index.ts'
+import { faultyWire } from '../../../src/testing/index.ts'
+import { type NatsServer, natsServer } from '../../support/nats-server.ts'
+import { until } from '../../support/until.ts'
+
+const HISTORY = { count: 1_000, ageMs: 3_600_000, bytes: 64 * 1024 * 1024 }
+const json = (n: number) => JSON.stringify({ type: 'test', n })
+
+/** A started layer, and all that its sink was told. Groups that begin with `kept.` keep history. */
+class Node {
+  readonly layer: ChannelLayer
+  readonly statuses: LayerStatus[] = []
+  readonly reports: Error[] = []
+  readonly recoveries: LayerRecovery[] = []
+  /** `group:n` of each publication. */
+  readonly log: string[] = []
+
+  static async start(id: string, options: NatsLayerOptions, history = HISTORY): Promise<Node> {
+    const node = new Node(options)
+    onTestFinished(() => node.layer.close())
+    await node.layer.start({
+      nodeId: id,
+      historyOf: (group) => (group.startsWith('kept.') ? history : null),
+      sink: {
+        deliver: (group, publication) => void node.log.push(`${group}:${JSON.parse(publication.json).n}`),
+        receive: () => true,
+        status: (status) => void node.statuses.push(status),
+        report: (error) => void node.reports.push(error as Error),
+        recovered: (recovery) => {
+          node.recoveries.push(recovery)
+          for (const { group, publication } of recovery.publications)
+            node.log.push(`${group}:${JSON.parse(publication.json).n}`)
+        },
+      },
+    })
+    return node
+  }
+
+  private constructor(options: NatsLayerOptions) {
+    this.layer = natsLayer(options)
+  }
+
+  get reason(): string {
+    return this.statuses.at(-1)?.reason ?? ''
+  }
+
+  ready(): Promise<void> {
+    return until('the layer is ready', () => this.statuses.at(-1)?.state === 'ready', 20_000)
+  }
+
+  lost(): Promise<void> {
+    return until('the layer is not ready', () => this.statuses.at(-1)?.state === 'connecting', 20_000)
+  }
+
+  arrived(entry: string): Promise<void> {
+    return until(`${entry} arrives`, () => this.log.includes(entry))
+  }
+}
+
+async function started(...options: Parameters<typeof natsServer>): Promise<NatsServer> {
+  const server = await natsServer(...options)
+  onTestFinished(() => server.stop())
+  return server
+}
+
+/** Sends one request as an operator would. */
+async function operate(server: NatsServer, operation: string, body: object = {}): Promise<void> {
+  const connection = await connect({ servers: server.url })
+  await connection.request(`$JS.API.${operation}`, JSON.stringify(body))
+  await connection.close()
+}
+
+const codeAndText = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'no error',
+    (error) => `${errorCodeOf(error)}: ${(error as Error).message}`,
+  )
+
+describe('a server that refuses', { timeout: 60_000 }, () => {
+  test('the password: it is said once, and the layer is ready when it is right', async () => {
+    const config = (password: string) => `authorization { user: "hub", password: "${password}" }`
+    const server = await started({ config: config('other') })
+    const url = `nats://hub:secret@127.0.0.1:${server.port}`
+    const node = await Node.start('node0', { servers: url })
+    expect(node.reason).toMatch(/authorization/i)
+    expect(node.reason).not.toContain('secret')
+    expect(await codeAndText(node.layer.groupSend('g', json(1)))).toMatch(
+      /^layer-unavailable: .*authorization/i,
+    )
+    expect(node.reports.map(errorCodeOf)).toEqual(['layer-unavailable'])
+    await server.kill()
+    await server.start({ config: config('secret') })
+    await node.ready()
+    await node.layer.groupSend('g', json(1))
+  })
+
+  test('JetStream: the reason says what to enable', async () => {
+    const server = await started({ jetStream: false })
+    const node = await Node.start('node0', { servers: server.url })
+    expect(node.reason).toContain('JetStream does not answer: enable it')
+    expect(node.reports).toHaveLength(1)
+    await server.kill()
+    await server.start({ jetStream: true })
+    await node.ready()
+  })
+
+  test('to publish or to subscribe in one group: that rejects with the subject, and all else goes on', async () => {
+    const deny = '["groupcast.r.g.secret", "groupcast.h.*.g.kept=2Esecret"]'
+    const permissions = `{ publish: { deny: ${deny} }, subscribe: { deny: ${deny} } }`
+    const server = await started({
+      config: `authorization { users: [{ user: "hub", password: "pw", permissions: ${permissions} }] }`,
+    })
+    const node = await Node.start('node0', { servers: `nats://hub:pw@127.0.0.1:${server.port}` })
+    await node.ready()
+    const { layer } = node
+    const refused = /^layer-unavailable: .*No permission to (publish|subscribe to) groupcast\./
+    for (const attempt of [layer.groupAdd('secret'), layer.groupSend('secret', json(1))])
+      expect(await codeAndText(attempt)).toMatch(refused)
+    expect(await codeAndText(layer.groupSend('kept.secret', json(1)))).toMatch(refused)
+    await layer.groupAdd('open')
+    await layer.groupSend('open', json(2))
+    await node.arrived('open:2')
+    expect(node.statuses.map(({ state }) => state)).toEqual(['connecting', 'ready'])
+  })
+
+  test('what the layer itself needs: it is not ready, and says which subject', async () => {
+    const permissions = '{ subscribe: { deny: ["groupcast.n.>"] } }'
+    const server = await started({
+      config: `authorization { users: [{ user: "hub", password: "pw", permissions: ${permissions} }] }`,
+    })
+    const node = await Node.start('node0', { servers: `nats://hub:pw@127.0.0.1:${server.port}` })
+    expect(node.reason).toContain('No permission to subscribe to groupcast.n.node0.*')
+    expect(node.reports).toHaveLength(1)
+  })
+
+  test('to tell of messages of channels: who waits goes on waiting, and it is reported', async () => {
+    const permissions = '{ subscribe: { deny: ["groupcast.w.>"] } }'
+    const server = await started({
+      config: `authorization { users: [{ user: "hub", password: "pw", permissions: ${permissions} }] }`,
+    })
+    const node = await Node.start('node0', { servers: `nats://hub:pw@127.0.0.1:${server.port}` })
+    await node.ready()
+    const stop = new AbortController()
+    const waiting = node.layer.receive('jobs', stop.signal)
+    await until('it is reported', () => node.reports.length > 0)
+    expect(node.reports[0]?.message).toContain('No permission to subscribe to groupcast.w.jobs')
+    stop.abort(new Error('enough'))
+    await expect(waiting).rejects.toThrow('enough')
+  })
+
+  test('a message that is too large: invalid-message, and nothing else happens', async () => {
+    const server = await started({ config: 'max_payload: 4096' })
+    const node = await Node.start('node0', { servers: server.url })
+    const large = JSON.stringify({ type: 'test', text: 'x'.repeat(5_000) })
+    for (const attempt of [
+      node.layer.groupSend('g', large),
+      node.layer.groupSend('kept.g', large),
+      node.layer.send('jobs', large),
+    ])
+      expect(await codeAndText(attempt)).toMatch(/^invalid-message: .* at most 4096/)
+    await expect(node.layer.groupSend('kept.g', json(1))).resolves.toMatch(/\.\d+$/)
+  })
+
+  test('because a stream of its name is another program’s: it says so, and touches nothing', async () => {
+    const server = await started()
+    await operate(server, 'STREAM.CREATE.groupcast-history', {
+      name: 'groupcast-history',
+      subjects: ['orders.>'],
+    })
+    const node = await Node.start('node0', { servers: server.url })
+    expect(node.reason).toContain('groupcast-history is not one of groupcast')
+  })
+})
+
+describe('history', { timeout: 60_000 }, () => {
+  test('goes on after kill -9 and a restart: cursors of before are good', async () => {
+    const server = await started()
+    const node = await Node.start('node0', { servers: server.url })
+    await node.layer.groupAdd('kept.a')
+    const first = await node.layer.groupSend('kept.a', json(1))
+    const second = await node.layer.groupSend('kept.a', json(2))
+    await server.kill()
+    await node.lost()
+    await server.start()
+    await node.ready()
+    const { publications, lost } = await node.layer.replay({
+      groups: new Map([['kept.a', null]]),
+      after: first,
+    })
+    expect(lost).toEqual([])
+    expect(publications.map(({ publication }) => publication.cursor)).toEqual([second])
+    expect(node.recoveries.map((one) => [one.lost, one.publications])).toEqual([[[], []]])
+  })
+
+  test('is lost with the store: cursors of before are of another epoch, and nodes hear it', async () => {
+    const server = await started()
+    const node = await Node.start('node0', { servers: server.url })
+    await node.layer.groupAdd('kept.a')
+    await node.layer.groupAdd('g')
+    const before = await node.layer.groupSend('kept.a', json(1))
+    await server.kill()
+    server.wipe()
+    await node.lost()
+    await server.start()
+    await node.ready()
+    expect(node.recoveries.map(({ lost }) => lost)).toEqual([['kept.a']])
+    const after = await node.layer.groupSend('kept.a', json(2))
+    expect(after?.split('.')[0]).not.toBe(before?.split('.')[0])
+    const { lost } = await node.layer.replay({ groups: new Map([['kept.a', null]]), after: before })
+    expect(lost).toEqual(['kept.a'])
+  })
+
+  test('begins anew when the server lost the end of it, so that no number means two things', async () => {
+    // Symptom: a client with the cursor 12 got nothing of what was numbered 11 and 12 again after a power cut.
+    const server = await started()
+    const node = await Node.start('node0', { servers: server.url })
+    await node.layer.groupAdd('kept.a')
+    await node.layer.groupSend('kept.a', json(1))
+    await server.kill()
+    const putBack = server.backUp()
+    await node.lost()
+    await server.start()
+    await node.ready()
+    const cursor = await node.layer.groupSend('kept.a', json(2))
+    await server.kill()
+    putBack()
+    await node.lost()
+    await server.start()
+    await node.ready()
+    expect(node.recoveries.at(-1)?.lost).toEqual(['kept.a'])
+    expect(node.reports.map(({ message }) => message).join()).toContain('went back')
+    const { lost } = await node.layer.replay({ groups: new Map([['kept.a', null]]), after: cursor })
+    expect(lost).toEqual(['kept.a'])
+  })
+
+  test('whose stream is deleted while nodes run begins anew, on all of them', async () => {
+    const server = await started()
+    const nodes = [
+      await Node.start('node0', { servers: server.url }),
+      await Node.start('node1', { servers: server.url }),
+    ]
+    for (const { layer } of nodes) await layer.groupAdd('kept.a')
+    await nodes[0]?.layer.groupSend('kept.a', json(1))
+    await operate(server, 'STREAM.DELETE.groupcast-history')
+    expect(await codeAndText(nodes[0]?.layer.groupSend('kept.a', json(2)) as Promise<unknown>)).toMatch(
+      /^layer-(unavailable|timeout): /,
+    )
+    for (const node of nodes) {
+      await until(
+        'it hears what is lost',
+        () => node.recoveries.some(({ lost }) => lost.includes('kept.a')),
+        20_000,
+      )
+      await node.ready()
+    }
+    await nodes[0]?.layer.groupSend('kept.a', json(3))
+    for (const node of nodes) await node.arrived('kept.a:3')
+    expect(nodes[1]?.log).not.toContain('kept.a:2')
+  })
+
+  test('that groups want more of than the stream keeps is bounded, and reported once', async () => {
+    const server = await started()
+    const options = { servers: server.url, maxMessagesPerGroup: 40 }
+    const node = await Node.start('node0', options)
+    const cursors: (string | null)[] = []
+    for (let n = 0; n < 50; n++) cursors.push(await node.layer.groupSend('kept.a', json(n)))
+    const groups = new Map([['kept.a', null]])
+    expect((await node.layer.replay({ groups, after: null })).publications).toHaveLength(40)
+    expect((await node.layer.replay({ groups, after: cursors[9] ?? null })).publications).toHaveLength(40)
+    expect((await node.layer.replay({ groups, after: cursors[8] ?? null })).lost).toEqual(['kept.a'])
+    expect(node.reports.map(({ message }) => message)).toEqual([
+      expect.stringContaining('raise maxMessagesPerGroup'),
+    ])
+  })
+
+  test('of several hundred publications since a cursor is given whole', async () => {
+    const server = await started()
+    const node = await Node.start('node0', { servers: server.url })
+    const start = await node.layer.groupSend('kept.a', json(-1))
+    await Promise.all(Array.from({ length: 500 }, (_, n) => node.layer.groupSend('kept.a', json(n))))
+    const { publications, lost } = await node.layer.replay({
+      groups: new Map([['kept.a', null]]),
+      after: start,
+    })
+    expect(lost).toEqual([])
+    expect(publications.map(({ publication }) => JSON.parse(publication.json).n)).toEqual(
+      Array.from({ length: 500 }, (_, n) => n),
+    )
+  })
+})
+
+describe('a connection', { timeout: 60_000 }, () => {
+  test('that the server cuts for being slow is opened again, and nothing is missing', async () => {
+    const server = await started({ config: 'write_deadline: "500ms"' })
+    const wire = await faultyWire(server.port)
+    onTestFinished(() => wire.close())
+    const sender = await Node.start('node0', { servers: server.url })
+    const slow = await Node.start('node1', { servers: `nats://127.0.0.1:${wire.port}` })
+    await slow.layer.groupAdd('kept.a')
+    wire.stall('from broker')
+    const text = 'x'.repeat(60_000)
+    for (let n = 0; n < 300; n++)
+      await sender.layer.groupSend('kept.a', JSON.stringify({ type: 'test', n, text }))
+    await until('the server cuts it', () => server.log.includes('Slow Consumer'))
+    wire.mend()
+    await slow.lost()
+    await slow.ready()
+    expect(slow.recoveries.flatMap(({ lost }) => lost)).toEqual([])
+    await slow.arrived('kept.a:299')
+    expect(slow.log).toEqual(Array.from({ length: 300 }, (_, n) => `kept.a:${n}`))
+  })
+
+  test('to a server that stands still is given up, and what is sent then is not sent later', async () => {
+    const server = await started()
+    onTestFinished(() => server.resume())
+    const node = await Node.start('node0', { servers: server.url })
+    await node.layer.groupAdd('g')
+    server.pause()
+    await node.lost()
+    expect(await codeAndText(node.layer.groupSend('g', json(1)))).toMatch(/^layer-unavailable: /)
+    server.resume()
+    await node.ready()
+    await node.layer.groupSend('g', json(2))
+    await node.arrived('g:2')
+    expect(node.log).toEqual(['g:2'])
+  })
+})
