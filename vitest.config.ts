@@ -12,6 +12,7 @@ export default defineConfig({
         find: /^groupcast\/layers\/journal$/,
         replacement: source('./src/layers/file-journal/index.ts'),
       },
+      { find: /^groupcast\/layers\/django$/, replacement: source('./src/layers/django/index.ts') },
       { find: /^groupcast\/layers\/redis$/, replacement: source('./src/layers/redis/index.ts') },
       { find: /^groupcast\/testing$/, replacement: source('./src/testing/index.ts') },
     ],

@@ -43,6 +43,7 @@ describe('the package', () => {
       '.',
       './client',
       './layers/journal',
+      './layers/django',
       './layers/redis',
       './testing',
       './package.json',
@@ -74,12 +75,13 @@ test('its entry points load in plain Node and export what they promise', () => {
     const client = await import('groupcast/client')
     const journal = await import('groupcast/layers/journal')
     const redis = await import('groupcast/layers/redis')
-    console.log(JSON.stringify([main, testing, client, journal, redis].map((entry) => Object.keys(entry))))`
+    const django = await import('groupcast/layers/django')
+    console.log(JSON.stringify([main, testing, client, journal, redis, django].map((entry) => Object.keys(entry))))`
   const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
     cwd: ROOT,
     encoding: 'utf8',
   })
-  const [main, testing, client, journal, redis] = JSON.parse(output) as string[][]
+  const [main, testing, client, journal, redis, django] = JSON.parse(output) as string[][]
   expect(main).toEqual(
     expect.arrayContaining([
       'createHub',
@@ -93,6 +95,7 @@ test('its entry points load in plain Node and export what they promise', () => {
   expect(testing).toEqual(expect.arrayContaining(['layerConformance', 'manualClock']))
   expect(journal).toEqual(['fileJournal'])
   expect(redis).toEqual(['redisLayer'])
+  expect(django).toEqual(['djangoLayer'])
   expect(client).toEqual(['ClientError', 'connect'])
 })
 

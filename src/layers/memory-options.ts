@@ -1,9 +1,9 @@
 /** The options of the memory layer and its broker. */
 import { type Clock, systemClock } from '../clock.ts'
 import { MisuseError } from '../errors.ts'
-import { Glob } from '../glob.ts'
 import type { MailboxesOptions } from '../mailboxes.ts'
 import { quote } from '../names.ts'
+import { type ChannelCapacity, COUNT, capacityRule, invalidOption, isCount } from './channel-options.ts'
 import type { Journal } from './journal.ts'
 import { CHANNEL_DEFAULTS } from './layer.ts'
 import type { MemoryHistoryOptions } from './memory-history.ts'
@@ -18,7 +18,7 @@ export interface MemoryBrokerOptions {
    * the order in which they were written, except that names like `7` come first: where that matters, use
    * pairs.
    */
-  readonly channelCapacity?: Readonly<Record<string, number>> | Iterable<readonly [string, number]>
+  readonly channelCapacity?: ChannelCapacity
   /** A message that waited longer in a channel is forgotten: 60 000 ms unless given. */
   readonly expiryMs?: number
   /**
@@ -38,7 +38,6 @@ export interface MemoryBrokerOptions {
 const KNOWN = ['capacity', 'channelCapacity', 'expiryMs', 'maxHistoryBytes', 'journal', 'clock']
 /** The default of {@link MemoryBrokerOptions.maxHistoryBytes}. */
 export const MAX_HISTORY_BYTES = 256 * 1024 * 1024
-const COUNT = 'a whole number from 1'
 
 /** The options, resolved, for each part of a broker. */
 export interface BrokerParts {
@@ -72,10 +71,9 @@ export function resolveBrokerOptions(given: MemoryBrokerOptions): BrokerParts {
   if (journal !== null && typeof journal?.open !== 'function') {
     throw invalidOption('journal', journal, 'a journal, such as fileJournal({ directory })')
   }
-  const rules = channelCapacity === undefined ? [] : resolveChannelCapacity(channelCapacity)
-  const capacityOf = (name: string) => rules.find(({ glob }) => glob.matches(name))?.capacity ?? capacity
+  const rule = channelCapacity === undefined ? null : capacityRule(channelCapacity)
   return {
-    channels: { capacity: rules.length === 0 ? capacity : capacityOf, expiryMs, clock },
+    channels: { capacity: rule === null ? capacity : (name) => rule(name) ?? capacity, expiryMs, clock },
     history: {
       maxBytes: maxHistoryBytes,
       clock,
@@ -83,43 +81,4 @@ export function resolveBrokerOptions(given: MemoryBrokerOptions): BrokerParts {
     },
     journal,
   }
-}
-
-interface CapacityRule {
-  readonly glob: Glob
-  readonly capacity: number
-}
-
-function resolveChannelCapacity(given: NonNullable<MemoryBrokerOptions['channelCapacity']>): CapacityRule[] {
-  if (typeof given !== 'object' || given === null) {
-    throw invalidOption('channelCapacity', given, 'pairs of a pattern and a capacity')
-  }
-  const pairs: unknown[] = Symbol.iterator in given ? [...given] : Object.entries(given)
-  return pairs.map((pair) => {
-    if (!Array.isArray(pair) || typeof pair[0] !== 'string') {
-      throw invalidOption('channelCapacity', pair, 'a pair of a pattern and a capacity')
-    }
-    const [pattern, capacity] = pair as [string, unknown]
-    if (!isCount(capacity)) throw invalidOption(`channelCapacity[${quote(pattern)}]`, capacity, COUNT)
-    return { glob: globOf(pattern), capacity }
-  })
-}
-
-function globOf(pattern: string): Glob {
-  try {
-    return new Glob(pattern)
-  } catch (error) {
-    throw new MisuseError('invalid-option', `channelCapacity: ${(error as Error).message}`)
-  }
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 1
-}
-
-/** The error for an option with a value that is not allowed. */
-export function invalidOption(option: string, value: unknown, allowed: string): MisuseError {
-  // JSON has no Infinity and no NaN: `quote` would show them as null.
-  const shown = typeof value === 'number' ? String(value) : quote(value)
-  return new MisuseError('invalid-option', `${option} is ${shown}: it must be ${allowed}.`)
 }

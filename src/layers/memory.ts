@@ -3,11 +3,12 @@ import { ChannelFullError, GroupcastError, MisuseError } from '../errors.ts'
 import type { HistoryBounds } from '../history.ts'
 import { Mailboxes } from '../mailboxes.ts'
 import { quote } from '../names.ts'
+import { invalidOption } from './channel-options.ts'
 import { cursorBefore } from './cursor.ts'
 import { JournalQueue } from './journal-queue.ts'
 import type { ChannelLayer, LayerPublication, LayerSink, LayerStart, Replay, ReplayRequest } from './layer.ts'
 import { MemoryHistory } from './memory-history.ts'
-import { invalidOption, type MemoryBrokerOptions, resolveBrokerOptions } from './memory-options.ts'
+import { type MemoryBrokerOptions, resolveBrokerOptions } from './memory-options.ts'
 
 export type { MemoryBrokerOptions }
 

@@ -20,7 +20,7 @@ export async function layerOf(
   if (config.layer === 'memory') return memoryOf(config)
   const spec = parseLayerUrl(config.layer)
   try {
-    return await DRIVERS[spec.driver as 'redis'](spec as never)
+    return await DRIVERS[spec.driver as 'redis' | 'django'](spec as never)
   } catch (error) {
     throw missingPackage(error, spec) ?? error
   }
@@ -34,13 +34,22 @@ function memoryOf({ journal, maxHistoryBytes }: Pick<Config, 'journal' | 'maxHis
   return memoryLayer({ maxHistoryBytes, journal: fileJournal({ directory: journal, maxBytes }) })
 }
 
-type SpecOf<Driver extends LayerSpec['driver']> = Extract<LayerSpec, { driver: Driver }>
+type SpecOf<Driver extends LayerSpec['driver']> = LayerSpec & { readonly driver: Driver }
 
 const DRIVERS = {
   async redis({ servers, options }: SpecOf<'redis'>) {
     const { redisLayer } = await import('../layers/redis/index.ts')
     const { prefix, capacity, expiryMs, timeoutMs } = options
     return redisLayer({ ...servers, ...given({ prefix, capacity, expiryMs, timeoutMs }) })
+  },
+  async django({ servers, options }: SpecOf<'django'>) {
+    const { djangoLayer } = await import('../layers/django/index.ts')
+    const { prefix, capacity, expiryMs, timeoutMs, protocol = 'core' } = options
+    return djangoLayer({
+      protocol: protocol as 'core' | 'pubsub',
+      hosts: servers,
+      ...given({ prefix, capacity, expiryMs, timeoutMs }),
+    })
   },
 }
 

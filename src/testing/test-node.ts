@@ -3,6 +3,7 @@
  * on everything.
  */
 import { randomBytes } from 'node:crypto'
+import { errorCodeOf } from '../errors.ts'
 import type { HistoryBounds } from '../history.ts'
 import type {
   ChannelLayer,
@@ -33,6 +34,17 @@ export function numberIn(json: string): number {
   return (JSON.parse(json) as { n: number }).n
 }
 
+/** Whether a driver takes a name. Rejects with whatever else went wrong than that it refuses it (obligation 11). */
+export async function isAllowed(call: Promise<unknown>): Promise<boolean> {
+  try {
+    await call
+    return true
+  } catch (error) {
+    if (errorCodeOf(error) !== 'invalid-name') throw error
+    return false
+  }
+}
+
 /** A node of a case. Methods that wait fail after the suite's deadline. */
 export class TestNode {
   readonly id = randomBytes(6).toString('hex')
@@ -53,8 +65,14 @@ export class TestNode {
   }
 
   async add(group: string): Promise<void> {
+    const wasAdded = this.sink.groups.has(group)
     this.sink.groups.add(group)
-    await this.#within(this.layer.groupAdd(group), `groupAdd(${group})`)
+    try {
+      await this.#within(this.layer.groupAdd(group), `groupAdd(${group})`)
+    } catch (error) {
+      if (!wasAdded) this.sink.groups.delete(group)
+      throw error
+    }
   }
 
   async discard(group: string): Promise<void> {
@@ -68,6 +86,11 @@ export class TestNode {
 
   publishJson(group: string, json: string): Promise<string | null> {
     return this.#within(this.layer.groupSend(group, json), `groupSend(${group})`)
+  }
+
+  /** The same, to a group whose name a driver may refuse. */
+  async publishIfAllowed(group: string, n: number): Promise<void> {
+    await isAllowed(this.publish(group, n))
   }
 
   send(channel: string, n: number): Promise<void> {

@@ -12,7 +12,7 @@ export interface InterestOptions {
    */
   fence?(group: string): Promise<void>
   readonly clock: Clock
-  /** How long a group that was discarded stays subscribed, since those that flap come back. */
+  /** How long a group that was discarded stays subscribed, since those that flap come back; 0: it is given up at once. */
   readonly lingerMs?: number
 }
 
@@ -134,10 +134,13 @@ export class Interest {
   #linger(group: string, known: Interested): void {
     const { clock, lingerMs } = this.#options
     known.stopTimer?.()
-    known.stopTimer = clock.after(lingerMs, () => {
+    known.stopTimer = null
+    const giveUp = () => {
       known.stopTimer = null
       this.#sync(group, known).catch(() => {})
-    })
+    }
+    if (lingerMs === 0) giveUp()
+    else known.stopTimer = clock.after(lingerMs, giveUp)
   }
 
   #sync(group: string, known: Interested): Promise<void> {

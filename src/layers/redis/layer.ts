@@ -2,6 +2,7 @@ import { ChannelFullError, GroupcastError, MisuseError } from '../../errors.ts'
 import { Interest } from '../broker/interest.ts'
 import type { Attempt } from '../broker/lifeline.ts'
 import { Lifeline } from '../broker/lifeline.ts'
+import { isFatal, refusalOf } from '../broker/redis-errors.ts'
 import { decodeCursor } from '../cursor.ts'
 import type {
   ChannelLayer,
@@ -13,7 +14,7 @@ import type {
   ReplayRequest,
 } from '../layer.ts'
 import { Deliveries } from './deliveries.ts'
-import { historyLost, isFatal, refusalOf } from './errors.ts'
+import { historyLost } from './errors.ts'
 import { scan } from './history.ts'
 import { Keys } from './keys.ts'
 import type { RedisParts } from './options.ts'

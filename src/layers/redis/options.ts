@@ -3,11 +3,11 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import { type Clock, systemClock } from '../../clock.ts'
 import { MisuseError } from '../../errors.ts'
-import { Glob } from '../../glob.ts'
 import { quote } from '../../names.ts'
 import { assertKnownOptions } from '../../options.ts'
+import type { MakeClient } from '../broker/redis-connection.ts'
+import { type ChannelCapacity, COUNT, capacityRule, isCount } from '../channel-options.ts'
 import { CHANNEL_DEFAULTS } from '../layer.ts'
-import type { MakeClient } from './connection.ts'
 import { SPAN_MS } from './history-scripts.ts'
 import type { Address } from './servers.ts'
 
@@ -47,7 +47,7 @@ export interface RedisLayerOptions {
    * Other capacities by channel name, as pairs of a pattern and a capacity (a list, a `Map`) or an object. In a pattern `*` stands for any run
    * of characters; the first that matches the whole name wins.
    */
-  readonly channelCapacity?: Readonly<Record<string, number>> | Iterable<readonly [string, number]>
+  readonly channelCapacity?: ChannelCapacity
   /** A message that waited longer in a channel is forgotten: 60 000 ms unless given. */
   readonly expiryMs?: number
   /** How long Redis may take to answer, and connecting with all that belongs to it: 5000 ms unless given. */
@@ -99,15 +99,15 @@ export function resolveRedisOptions(given: RedisLayerOptions): RedisParts {
   const { expiryMs = CHANNEL_DEFAULTS.expiryMs, timeoutMs = DEFAULT_TIMEOUT_MS } = given
   if (typeof prefix !== 'string' || !PREFIX.test(prefix))
     refuse('prefix', prefix, '1 to 64 of A-Z a-z 0-9 . _ : -')
-  if (!isCount(capacity)) refuse('capacity', capacity, 'a whole number from 1')
+  if (!isCount(capacity)) refuse('capacity', capacity, COUNT)
   if (!isMs(expiryMs)) refuse('expiryMs', expiryMs, `a whole number of milliseconds from 1 to ${MOST_MS}`)
   if (!isMs(timeoutMs)) refuse('timeoutMs', timeoutMs, `a whole number of milliseconds from 1 to ${MOST_MS}`)
   if (typeof clock?.now !== 'function' || typeof clock.after !== 'function') refuse('clock', clock, 'a Clock')
-  const rules = resolveChannelCapacity(given.channelCapacity ?? [])
+  const ruleOf = capacityRule(given.channelCapacity ?? [])
   return {
     ...resolveServers(given),
     prefix,
-    capacityOf: (channel) => rules.find(({ glob }) => glob.matches(channel))?.capacity ?? capacity,
+    capacityOf: (channel) => ruleOf(channel) ?? capacity,
     expiryMs,
     timeoutMs,
     spanMs: SPAN_MS,
@@ -229,31 +229,6 @@ function serverOptions(option: string, given: unknown, defaultPort: number): Red
 /** A URL without its password, for texts. */
 function shown(url: unknown): unknown {
   return typeof url === 'string' ? url.replace(/:[^:@/]*@/, ':…@') : url
-}
-
-function resolveChannelCapacity(
-  given: NonNullable<RedisLayerOptions['channelCapacity']>,
-): { glob: Glob; capacity: number }[] {
-  if (typeof given !== 'object' || given === null)
-    refuse('channelCapacity', given, 'pairs of a pattern and a capacity')
-  const pairs: unknown[] = Symbol.iterator in given ? [...given] : Object.entries(given)
-  return pairs.map((pair) => {
-    if (!Array.isArray(pair) || typeof pair[0] !== 'string') {
-      return refuse('channelCapacity', pair, 'a pair of a pattern and a capacity')
-    }
-    const [pattern, capacity] = pair as [string, unknown]
-    if (!isCount(capacity))
-      return refuse(`channelCapacity[${quote(pattern)}]`, capacity, 'a whole number from 1')
-    try {
-      return { glob: new Glob(pattern), capacity }
-    } catch (error) {
-      throw new MisuseError('invalid-option', `channelCapacity: ${(error as Error).message}`)
-    }
-  })
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 1
 }
 
 function isMs(value: unknown): value is number {

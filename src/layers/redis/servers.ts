@@ -1,16 +1,16 @@
 /** The servers that a session talks to: one, or the primaries of a Cluster. */
 import type { RedisOptions } from 'ioredis'
-import { Connection, type MakeClient } from './connection.ts'
-import { explained } from './errors.ts'
+import { type MakeClient, RedisConnection } from '../broker/redis-connection.ts'
+import { explained } from '../broker/redis-errors.ts'
 import { SLOTS, slotOf } from './slots.ts'
 
 /** A server, with a connection for commands and one for what comes by itself. */
 export class Shard {
-  readonly commands: Connection
-  readonly subscriber: Connection
+  readonly commands: RedisConnection
+  readonly subscriber: RedisConnection
   readonly info: ServerInfo
 
-  constructor(commands: Connection, subscriber: Connection, info: ServerInfo) {
+  constructor(commands: RedisConnection, subscriber: RedisConnection, info: ServerInfo) {
     this.commands = commands
     this.subscriber = subscriber
     this.info = info
@@ -45,7 +45,7 @@ export interface ServersOptions {
 /** The connections of one session. */
 export class Servers {
   readonly #options: ServersOptions
-  readonly #connections: Connection[] = []
+  readonly #connections: RedisConnection[] = []
   #shards: readonly Shard[] = []
   /** Of a Cluster: the shard of each slot. */
   #bySlot: (Shard | undefined)[] | null = null
@@ -104,9 +104,9 @@ export class Servers {
     return new Shard(commands, subscriber, info)
   }
 
-  async #open(where: RedisOptions): Promise<Connection> {
+  async #open(where: RedisOptions): Promise<RedisConnection> {
     const { make, connectTimeoutMs, onLost } = this.#options
-    const connection = new Connection({
+    const connection = new RedisConnection({
       make: (options) => make({ ...options, ...where }),
       connectTimeoutMs,
       onLost: (error) => onLost(explained(error)),
@@ -147,7 +147,7 @@ export class Servers {
 
   async #ask(seed: Address): Promise<SlotRange[]> {
     const { make, connectTimeoutMs } = this.#options
-    const connection = new Connection({
+    const connection = new RedisConnection({
       make: (options) => make({ ...options, ...whereOf(seed), commandTimeout: connectTimeoutMs }),
       connectTimeoutMs,
       // Its commands fail.
@@ -184,7 +184,7 @@ function whereOf({ host, port }: Address): RedisOptions {
   return { host, port, path: undefined, sentinels: undefined, db: 0 } as unknown as RedisOptions
 }
 
-async function infoOf(connection: Connection): Promise<ServerInfo> {
+async function infoOf(connection: RedisConnection): Promise<ServerInfo> {
   const [server, replication, memory] = await Promise.all(
     ['server', 'replication', 'memory'].map((section) => connection.send('INFO', section)),
   )

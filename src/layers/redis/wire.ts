@@ -1,4 +1,4 @@
-import { isFatal } from './errors.ts'
+import { isFatal } from '../broker/redis-errors.ts'
 import type { Script } from './script.ts'
 import type { Servers, Shard } from './servers.ts'
 

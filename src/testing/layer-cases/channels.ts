@@ -1,5 +1,6 @@
 /** Obligation 6: queues that any node writes and reads, each message for one reader. */
 import assert from 'node:assert/strict'
+import { isAllowed } from '../test-node.ts'
 import { type CaseSpec, range } from '../trial.ts'
 
 const CASES: readonly CaseSpec[] = [
@@ -63,8 +64,10 @@ const CASES: readonly CaseSpec[] = [
   {
     title: '6.6 channels are separate, however alike their names',
     async run(trial) {
-      const names = ['a', 'A', 'aa', 'ab', 'a.b', 'a/b', 'a-', '-a']
-      for (const [n, name] of names.entries()) await trial.first.send(name, n)
+      const names: string[] = []
+      for (const name of ['a', 'A', 'aa', 'ab', 'a.b', 'a/b', 'a-', '-a']) {
+        if (await isAllowed(trial.first.send(name, names.length))) names.push(name)
+      }
       for (const [n, name] of [...names.entries()].reverse()) {
         assert.equal(await trial.last.take(name), n, `the message of ${name}`)
       }

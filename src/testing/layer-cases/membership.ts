@@ -18,7 +18,7 @@ export const membershipCases: readonly CaseSpec[] = [
     async run(trial) {
       await trial.addAll('a')
       for (const other of ['A', 'aa', 'ab', 'a.b', 'a/b', 'a-', 'b', '-a'])
-        await trial.first.publish(other, 1)
+        await trial.first.publishIfAllowed(other, 1)
       await trial.fence(trial.first)
       for (const node of trial.nodes) {
         const others = node.sink.delivered

@@ -1,11 +1,11 @@
 import type { Redis, RedisOptions } from 'ioredis'
-import { deferred } from '../broker/deferred.ts'
+import { deferred } from './deferred.ts'
 
 /** Makes a client with these options, which is not connected. */
 export type MakeClient = (options: RedisOptions) => Redis
 
 /** What a connection is opened with. */
-export interface ConnectionOptions {
+export interface RedisConnectionOptions {
   readonly make: MakeClient
   readonly connectTimeoutMs: number
   /** The connection is lost; called once at most, and not when it was ended on purpose. */
@@ -36,7 +36,7 @@ const NO_SECOND_CHANCE = {
 } satisfies RedisOptions & { monitor: boolean }
 
 /** One connection to one server. */
-export class Connection {
+export class RedisConnection {
   readonly redis: Redis
   readonly #onLost: (error: unknown) => void
   #failure: unknown = null
@@ -44,7 +44,7 @@ export class Connection {
   #isCorked = false
 
   /** It is not connected: see {@link connect}. */
-  constructor({ make, connectTimeoutMs, onLost }: ConnectionOptions) {
+  constructor({ make, connectTimeoutMs, onLost }: RedisConnectionOptions) {
     this.#onLost = onLost
     this.redis = make({
       ...NO_SECOND_CHANCE,
@@ -75,6 +75,12 @@ export class Connection {
   send(command: string, ...words: (string | number | Buffer)[]): Promise<unknown> {
     if (!this.#isCorked) this.#cork()
     return this.redis.call(command, ...words)
+  }
+
+  /** The same; strings come as the bytes that they are. */
+  sendBinary(command: string, ...words: (string | number | Buffer)[]): Promise<unknown> {
+    if (!this.#isCorked) this.#cork()
+    return this.redis.callBuffer(command, ...words)
   }
 
   /** What one turn sends goes out in one write: a system call for each command costs more than the rest of it. */

@@ -1,0 +1,300 @@
+import { ChannelFullError, GroupcastError } from '../../errors.ts'
+import type { Attempt } from '../broker/lifeline.ts'
+import type { CoreHost } from './core-host.ts'
+import type { CoreKeys } from './core-keys.ts'
+import type { CoreMembers } from './core-members.ts'
+import { CoreReader } from './core-reader.ts'
+import { APPEND, TAKE } from './core-scripts.ts'
+import { nonLocalName } from './names.ts'
+import type { DjangoSession, ProtocolNode } from './protocol.ts'
+import type { ScoreClock } from './score-clock.ts'
+import { shardOf } from './shards.ts'
+
+/** Probes until all memberships have been written again: what somebody else removed is there again then. */
+const REFRESH_PROBES = 20
+/** How long the mark of a node stays, in seconds: longer than a node can be silent. */
+const MARK_SECONDS = 3_600
+/** Groups that go into one round trip. */
+const RUN = 1_000
+/** Keys that Redis looks at before it serves somebody else. */
+const SCAN_COUNT = 1_000
+
+/** A message that was taken of a channel's queue, and where it was. */
+export interface Taken {
+  readonly queue: string
+  readonly message: Buffer
+  readonly score: string
+  /** Whether it should have been gone already. */
+  readonly isExpired: boolean
+  /** Back to its place. */
+  putBack(): void
+}
+
+/** Options of {@link CoreSession}. */
+export interface CoreSessionOptions {
+  readonly node: ProtocolNode
+  readonly attempt: Attempt
+  readonly hosts: readonly CoreHost[]
+  readonly keys: CoreKeys
+  readonly members: CoreMembers
+  readonly scores: ScoreClock
+  /** Queues that somebody waits for. */
+  waiting(): readonly string[]
+  /** A message for channels of this node. Must not throw. */
+  onNodeMessage(message: Buffer): void
+  /** A message of a queue that somebody waited for. Must not throw. */
+  onTaken(taken: Taken): void
+}
+
+/** The core protocol on open connections. */
+export class CoreSession implements DjangoSession {
+  readonly #options: CoreSessionOptions
+  readonly #readers: readonly CoreReader[]
+  /** Groups whose memberships are yet to be written again. */
+  #due: string[] = []
+  #turn = 0
+
+  constructor(options: CoreSessionOptions) {
+    this.#options = options
+    this.#readers = options.hosts.map((host) => this.#readerOf(host))
+  }
+
+  /** Writes the memberships; a session is used only after that. */
+  async restore(): Promise<void> {
+    const { hosts, keys, node, members } = this.#options
+    await Promise.all(hosts.map((host) => host.measure()))
+    await Promise.all(hosts.map((host) => host.send('SET', keys.mark(node.nodeId), 1, 'EX', MARK_SECONDS)))
+    await this.#joinAll([...members.entries()])
+  }
+
+  begin(): void {
+    for (const reader of this.#readers) reader.start(this.#options.attempt.lost)
+  }
+
+  async groupAdd(group: string): Promise<void> {
+    const { members } = this.#options
+    const channel = members.next(group)
+    await this.#join(group, channel)
+    members.join(group, channel)
+  }
+
+  async groupDiscard(group: string): Promise<void> {
+    const { members, keys } = this.#options
+    const channel = members.leave(group)
+    if (channel !== null) await this.#hostOf(group).send('ZREM', keys.group(group), channel)
+  }
+
+  async groupSend(group: string, encoded: Buffer): Promise<void> {
+    const { settings } = this.#options.node
+    const began = settings.clock.now()
+    const members = await this.#membersOf(group)
+    // The sender has been told that it took too long.
+    if (settings.clock.now() - began > settings.timeoutMs) return
+    const processes = grouped(members, nonLocalName)
+    const byHost = grouped(processes, ([process]) => this.#hostOf(process))
+    const appends = [...byHost].map(([host, entries]) => this.#append(host, entries, encoded))
+    const full = sum(await allOrUnknown(appends))
+    if (full > 0) this.#options.node.inbox.overflowed(group, full, processes.size)
+  }
+
+  async send(channel: string, encoded: Buffer): Promise<void> {
+    const { hosts, keys, node, scores } = this.#options
+    const process = nonLocalName(channel)
+    const { expiryMs, capacityOf, envelope, format } = node.settings
+    const isOfProcess = process !== channel
+    // The others by turns, as Django does: its workers read one host after another.
+    const host = isOfProcess ? this.#hostOf(process) : (hosts[this.#turn++ % hosts.length] as CoreHost)
+    const bytes = envelope.seal(isOfProcess ? format.address(encoded, channel) : encoded)
+    const words = [scores.next(), expiryMs / 1000, capacityOf(channel), bytes]
+    if (Number(await host.eval(APPEND, [keys.queue(channel)], words)) > 0) throw new ChannelFullError(channel)
+  }
+
+  /** The oldest message of a queue that nobody waits for; `null` when there is none. */
+  async take(queue: string): Promise<Taken | null> {
+    const host = await this.#hostWithOldest(queue)
+    const { settings } = this.#options.node
+    const reply = await host.eval(TAKE, [queue], [Date.now() / 1000, settings.expiryMs / 1000])
+    const [message, score] = reply as [Buffer, Buffer] | []
+    return message === undefined || score === undefined
+      ? null
+      : this.#taken(host, queue, message, score.toString())
+  }
+
+  /** Somebody waits for another queue. */
+  wake(): void {
+    for (const host of this.#options.hosts) host.wake()
+  }
+
+  async flush(): Promise<void> {
+    await Promise.all(this.#options.hosts.map((host) => this.#flushHost(host)))
+  }
+
+  async probe(): Promise<void> {
+    const { hosts, keys, node } = this.#options
+    await Promise.all(hosts.map((host) => host.probe()))
+    const mark = keys.mark(node.nodeId)
+    const marks = await Promise.all(hosts.map((host) => host.send('SET', mark, 1, 'XX', 'EX', MARK_SECONDS)))
+    // Messages of the moment are lost with it. A new session writes all memberships.
+    if (marks.includes(null))
+      throw new Error('Redis has lost its data (FLUSHALL, a flush() of Django, or eviction).')
+    await this.#refreshSome()
+  }
+
+  destroy(): void {
+    for (const host of this.#options.hosts) host.destroy()
+  }
+
+  async close(): Promise<void> {
+    const { hosts, keys, members, node } = this.#options
+    const stopped = this.#readers.map((reader) => reader.stop())
+    this.wake()
+    await Promise.all(stopped)
+    await Promise.all([...members.entries()].map(([group]) => this.groupDiscard(group)))
+    const own = [
+      ...members.processes.map((process) => keys.queue(process)),
+      keys.wake(node.nodeId),
+      keys.mark(node.nodeId),
+    ]
+    await Promise.all(hosts.map((host) => host.send('DEL', ...own)))
+    await Promise.all(hosts.map((host) => host.close()))
+  }
+
+  #readerOf(host: CoreHost): CoreReader {
+    const { keys, members, node, waiting, onNodeMessage, onTaken } = this.#options
+    const own = members.processes.map((process) => keys.queue(process))
+    const isOwn = new Set(own)
+    return new CoreReader({
+      connection: host.reader,
+      queues: [keys.wake(node.nodeId), ...own],
+      waiting: () => {
+        host.looked()
+        return waiting()
+      },
+      onWake: (token) => host.heard(token),
+      onMessage: (queue, message, score) => {
+        if (isOwn.has(queue)) onNodeMessage(message)
+        else onTaken(this.#taken(host, queue, message, score))
+      },
+    })
+  }
+
+  #hostOf(name: string): CoreHost {
+    const { hosts } = this.#options
+    return hosts[shardOf(name, hosts.length)] as CoreHost
+  }
+
+  async #join(group: string, channel: string): Promise<void> {
+    const { keys, node, scores } = this.#options
+    const [host, key] = [this.#hostOf(group), keys.group(group)]
+    await Promise.all([
+      host.send('ZADD', key, scores.next(), channel),
+      host.send('EXPIRE', key, Math.ceil(node.settings.groupExpiryMs / 1000)),
+    ])
+  }
+
+  async #joinAll(entries: readonly (readonly [group: string, channel: string])[]): Promise<void> {
+    for (let start = 0; start < entries.length; start += RUN) {
+      await Promise.all(
+        entries.slice(start, start + RUN).map(([group, channel]) => this.#join(group, channel)),
+      )
+    }
+  }
+
+  /** Writes some memberships again, in time before they expire. */
+  async #refreshSome(): Promise<void> {
+    const { members } = this.#options
+    if (this.#due.length === 0) this.#due = [...members.entries()].map(([group]) => group)
+    const some = this.#due.splice(0, Math.ceil(members.size / REFRESH_PROBES))
+    for (const group of some) {
+      // It may have left meanwhile; what is written now is in order with that.
+      const channel = members.channelOf(group)
+      if (channel !== null) await this.#join(group, channel)
+    }
+  }
+
+  async #membersOf(group: string): Promise<string[]> {
+    const { keys, node } = this.#options
+    const [host, key] = [this.#hostOf(group), keys.group(group)]
+    const oldest = host.now() - node.settings.groupExpiryMs / 1000
+    const [, members] = await Promise.all([
+      host.send('ZREMRANGEBYSCORE', key, '-inf', `(${oldest}`),
+      host.send('ZRANGE', key, 0, -1),
+    ])
+    return (members as Buffer[]).map(String)
+  }
+
+  /** @returns how many were full */
+  async #append(host: CoreHost, entries: readonly [string, string[]][], encoded: Buffer): Promise<number> {
+    const { keys, node, scores } = this.#options
+    const { expiryMs, capacityOf, envelope, format } = node.settings
+    const words = entries.flatMap(([, channels]) => [
+      capacityOf(channels[0] as string),
+      envelope.seal(format.address(encoded, channels)),
+    ])
+    const queues = entries.map(([process]) => keys.queue(process))
+    return Number(await host.eval(APPEND, queues, [scores.next(), expiryMs / 1000, ...words]))
+  }
+
+  #taken(host: CoreHost, queue: string, message: Buffer, score: string): Taken {
+    const { expiryMs } = this.#options.node.settings
+    return {
+      queue,
+      message,
+      score,
+      isExpired: Number(score) < host.now() - expiryMs / 1000,
+      putBack: () => {
+        // Should that fail the message is lost with the session.
+        host.send('ZADD', queue, score, message).catch(() => {})
+        host.send('EXPIRE', queue, Math.ceil(expiryMs / 1000)).catch(() => {})
+      },
+    }
+  }
+
+  /** Only where there is one host it is known without asking. */
+  async #hostWithOldest(queue: string): Promise<CoreHost> {
+    const { hosts } = this.#options
+    const [first, ...others] = hosts as [CoreHost, ...CoreHost[]]
+    if (others.length === 0) return first
+    const replies = await Promise.all(hosts.map((host) => host.send('ZRANGE', queue, 0, 0, 'WITHSCORES')))
+    const scores = replies.map((reply) => Number((reply as Buffer[])[1] ?? Number.POSITIVE_INFINITY))
+    return hosts[scores.indexOf(Math.min(...scores))] ?? first
+  }
+
+  async #flushHost(host: CoreHost): Promise<void> {
+    const { keys } = this.#options
+    let cursor = '0'
+    do {
+      const reply = await host.send('SCAN', cursor, 'MATCH', keys.all, 'COUNT', SCAN_COUNT, 'TYPE', 'zset')
+      const [next, found] = reply as [Buffer, Buffer[]]
+      const queues = found.map(String).filter((key) => keys.isQueue(key))
+      if (queues.length > 0) await host.send('UNLINK', ...queues)
+      cursor = next.toString()
+    } while (cursor !== '0')
+  }
+}
+
+/** `Map.groupBy`, which Node 20 does not have. */
+function grouped<T, K>(items: Iterable<T>, keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>()
+  for (const item of items) {
+    const key = keyOf(item)
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [item])
+    else group.push(item)
+  }
+  return groups
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, one) => total + one, 0)
+}
+
+/** What all resolve with. Where some hosts have done it and others have not, nobody can say that it has not happened. */
+async function allOrUnknown<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  const results = await Promise.allSettled(promises)
+  const failed = results.find((result) => result.status === 'rejected')
+  if (failed === undefined) return results.map((result) => (result as PromiseFulfilledResult<T>).value)
+  if (results.every(({ status }) => status === 'rejected')) throw failed.reason
+  const text = `Some Redis hosts have got it and others have not: ${failed.reason}`
+  throw new GroupcastError('layer-timeout', text, { cause: failed.reason })
+}
