@@ -166,15 +166,21 @@ class Node {
     this.nodeId = nodeId
     this.inbox = new Inbox(sink, settings)
     this.#idle = new Mailboxes({ capacity: 0, expiryMs: 1, clock })
+    const node = {
+      settings,
+      nodeId,
+      inbox: this.inbox,
+      has: (group: string) => this.interest.has(group),
+    }
+    this.protocol = settings.protocol === 'core' ? new CoreProtocol(node) : new PubsubProtocol(node)
+    const { lingerMs } = this.protocol
     this.interest = new Interest({
       clock,
-      // A group that is added again must get nothing of what was sent meanwhile, which a subscription that lingered would bring.
-      lingerMs: 0,
+      ...(lingerMs !== undefined && { lingerMs }),
+      fence: (group) => this.lifeline.run((session) => session.fence(group)),
       subscribe: (group) => this.lifeline.run((session) => session.groupAdd(group)),
       unsubscribe: async (group) => this.#latest?.groupDiscard(group),
     })
-    const node = { settings, nodeId, inbox: this.inbox, has: (group: string) => this.interest.has(group) }
-    this.protocol = settings.protocol === 'core' ? new CoreProtocol(node) : new PubsubProtocol(node)
     this.lifeline = new Lifeline<DjangoSession>({
       broker: 'Redis',
       open: async (attempt) => {
