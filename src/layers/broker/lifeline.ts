@@ -196,7 +196,7 @@ export class Lifeline<S extends Session> {
 
   /** Sends itself a message, one at a time. */
   #prober(session: S): () => void {
-    const { clock, broker, probeTimeoutMs = 5_000 } = this.#options
+    const { clock, probeTimeoutMs = 5_000 } = this.#options
     let isUnderWay = false
     return () => {
       if (isUnderWay) return
@@ -204,7 +204,7 @@ export class Lifeline<S extends Session> {
       const stalled = () =>
         this.#lose(
           session,
-          new Error(`${broker} is connected, but a message to itself took over ${probeTimeoutMs} ms.`),
+          new Error(`It is connected, but a message of this node to itself took over ${probeTimeoutMs} ms.`),
         )
       const stopTimer = clock.after(probeTimeoutMs, stalled)
       session.probe().then(
@@ -240,7 +240,8 @@ export class Lifeline<S extends Session> {
     this.#isReady = false
     if (!this.#reported.has(this.#reason) && this.#reported.size < MOST_REPORTS) {
       this.#reported.add(this.#reason)
-      this.#options.report(this.#unavailable(error))
+      const text = `${broker} cannot be used at the moment: ${this.#reason}`
+      this.#options.report(new GroupcastError('layer-unavailable', text, { cause: error }))
     }
     // What goes wrong again is misuse that the first attempt did not meet: there is nobody to tell but the operator.
     const again = () => this.#attempt().catch((misuse) => this.#failed(misuse))
@@ -256,9 +257,9 @@ export class Lifeline<S extends Session> {
     if (this.isClosed) throw closed()
   }
 
-  #unavailable(cause?: unknown): GroupcastError {
+  #unavailable(): GroupcastError {
     const text = `${this.#options.broker} cannot be used at the moment, so nothing was sent: ${this.#reason}`
-    return new GroupcastError('layer-unavailable', text, { cause })
+    return new GroupcastError('layer-unavailable', text)
   }
 
   #errorOf(error: unknown): unknown {

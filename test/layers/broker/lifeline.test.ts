@@ -170,7 +170,7 @@ describe('a lifeline', () => {
       seconds++
     }
     expect(seconds).toBeLessThanOrEqual(9)
-    expect(statuses.at(-1)?.reason).toMatch(/a message to itself took over 5000 ms/)
+    expect(statuses.at(-1)?.reason).toMatch(/a message of this node to itself took over 5000 ms/)
   })
 
   test('tells a refusal, of which nothing has happened, from a failure of which nobody knows', async () => {
