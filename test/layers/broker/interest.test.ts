@@ -166,3 +166,72 @@ describe('when the session is lost', () => {
     expect(interest.size).toBe(0)
   })
 })
+
+describe('a group that comes back while it is still subscribed', () => {
+  // Its node got what had been published while the group was discarded: the subscription was still there, and nothing told the two apart.
+  function lingering() {
+    const clock = manualClock()
+    const fences: (() => void)[] = []
+    const asked: string[] = []
+    const interest = new Interest({
+      subscribe: async (group) => void asked.push(`+${group}`),
+      unsubscribe: async (group) => void asked.push(`-${group}`),
+      fence: (group) => {
+        asked.push(`|${group}`)
+        return new Promise((resolve) => fences.push(resolve))
+      },
+      clock,
+      lingerMs: 1000,
+    })
+    const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
+    return { clock, fences, asked, interest, settled }
+  }
+
+  test('hears nothing before its fence has come', async () => {
+    const { interest, asked, fences, settled } = lingering()
+    await interest.add('a')
+    expect(interest.has('a')).toBe(true)
+    interest.discard('a')
+    const adding = interest.add('a')
+    await settled()
+    expect(asked).toEqual(['+a', '|a'])
+    expect(interest.has('a')).toBe(false)
+    fences.shift()?.()
+    await adding
+    expect(interest.has('a')).toBe(true)
+  })
+
+  test('needs another fence when it was discarded and added once more meanwhile', async () => {
+    const { interest, asked, fences, settled, clock } = lingering()
+    await interest.add('a')
+    interest.discard('a')
+    const first = interest.add('a')
+    await settled()
+    interest.discard('a')
+    const second = interest.add('a')
+    fences.shift()?.()
+    await settled()
+    expect(interest.has('a')).toBe(false)
+    expect(asked).toEqual(['+a', '|a', '|a'])
+    fences.shift()?.()
+    await Promise.all([first, second])
+    expect(interest.has('a')).toBe(true)
+    expect(clock.pending).toBe(0)
+  })
+
+  test('stays away when it is discarded before its fence has come', async () => {
+    const { interest, asked, fences, settled, clock } = lingering()
+    await interest.add('a')
+    interest.discard('a')
+    const adding = interest.add('a')
+    await settled()
+    interest.discard('a')
+    fences.shift()?.()
+    await adding
+    expect(interest.has('a')).toBe(false)
+    clock.advance(1001)
+    await settled()
+    expect(asked).toEqual(['+a', '|a', '-a'])
+    expect(interest.size).toBe(0)
+  })
+})
