@@ -3,7 +3,7 @@ import { Interest } from '../../../src/layers/broker/interest.ts'
 import { manualClock } from '../../../src/testing/index.ts'
 
 /** A broker that writes down what it is asked, and confirms when it is told to. */
-function fakeBroker({ isPrompt = true } = {}) {
+function fakeBroker({ isPrompt = true, lingerMs = 1000 } = {}) {
   const clock = manualClock()
   const asked: string[] = []
   const held: (() => void)[] = []
@@ -17,7 +17,7 @@ function fakeBroker({ isPrompt = true } = {}) {
     subscribe: (group) => ask(`+${group}`),
     unsubscribe: (group) => ask(`-${group}`),
     clock,
-    lingerMs: 1000,
+    lingerMs,
   })
   const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
   return {
@@ -55,6 +55,28 @@ describe('the groups of a node', () => {
     expect(asked).toEqual(['+a', '-a'])
     expect(interest.size).toBe(0)
     expect(clock.pending).toBe(0)
+  })
+
+  // They stayed subscribed for ever: a second `add` had nothing to do, and was over before it was remembered as under way. It was then
+  // remembered for good, and nothing was done after it.
+  test('that were added twice are given up like others', async () => {
+    const { interest, asked, clock, settled } = fakeBroker()
+    await interest.add('a')
+    await interest.add('a')
+    interest.discard('a')
+    clock.advance(1001)
+    await settled()
+    expect(asked).toEqual(['+a', '-a'])
+    expect(interest.size).toBe(0)
+  })
+
+  test('are given up at once where nothing lingers', async () => {
+    const { interest, asked, settled } = fakeBroker({ lingerMs: 0 })
+    await interest.add('a')
+    interest.discard('a')
+    await settled()
+    expect(asked).toEqual(['+a', '-a'])
+    expect(interest.size).toBe(0)
   })
 
   test('that flap cost nothing', async () => {
