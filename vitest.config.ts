@@ -14,6 +14,7 @@ export default defineConfig({
       },
       { find: /^groupcast\/layers\/django$/, replacement: source('./src/layers/django/index.ts') },
       { find: /^groupcast\/layers\/redis$/, replacement: source('./src/layers/redis/index.ts') },
+      { find: /^groupcast\/layers\/nats$/, replacement: source('./src/layers/nats/index.ts') },
       { find: /^groupcast\/testing$/, replacement: source('./src/testing/index.ts') },
     ],
   },

@@ -40,6 +40,7 @@ const MAY_IMPORT: readonly (readonly [part: string, allowed: readonly string[]])
   ['layers/file-journal', LEAVES],
   ['layers/broker', LEAVES],
   ['layers/django', [...LEAVES, 'layers/broker', 'layers/channel-options.ts']],
+  ['layers/nats', [...LEAVES, 'layers/broker', 'layers/cursor.ts']],
   ['layers/redis', [...LEAVES, 'layers/broker', 'layers/channel-options.ts', 'layers/cursor.ts']],
   ['layers', LEAVES],
   ['transports/node', LEAVES],
@@ -62,6 +63,7 @@ const MAY_USE: Readonly<Record<string, RegExp>> = {
   // For its types alone: what a response can do, the application brings along.
   streaming: /^node:http2?$/,
   'transports/node': /^(ws|node:(http|https|http2|net|stream))$/,
+  'layers/nats': /^@nats-io\/transport-node$/,
   'layers/file-journal': /^node:(crypto|fs|net|path|timers\/promises|zlib)$/,
   'layers/django': /^(ioredis|node:(crypto|zlib))$/,
   'layers/redis': /^(ioredis|node:crypto)$/,

@@ -1,5 +1,5 @@
 /**
- * Runs once before all tests: finds what they need besides npm packages, Chromium, Redis and Django Channels, or installs it where this process may (as root on Debian). What
+ * Runs once before all tests: finds what they need besides npm packages, Chromium, Redis, NATS and Django Channels, or installs it where this process may (as root on Debian). What
  * is missing then fails when `CI` is set. Elsewhere the browser tests are skipped without Chromium, with a line to say why.
  */
 import { spawnSync } from 'node:child_process'
@@ -32,6 +32,13 @@ export function setup(): void {
       'The tests beside Django fail.',
     )
   }
+  const nats = () => findProgram('nats-server')
+  if ((nats() ?? installed(['nats-server'], nats)) === null) {
+    missing(
+      'nats-server was not found: install it (Debian: apt-get install nats-server).',
+      'The tests of the layer over NATS fail.',
+    )
+  }
 }
 
 const DJANGO = ['python3-django-channels', 'python3-channels-redis', 'daphne']
@@ -49,7 +56,8 @@ function findChromium(): string | null {
 }
 
 function findProgram(name: string): string | null {
-  const folders = (process.env.PATH ?? '').split(delimiter)
+  // Debian has servers where the PATH of an ordinary user does not lead.
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']
   return folders.map((folder) => join(folder, name)).find((path) => existsSync(path)) ?? null
 }
 

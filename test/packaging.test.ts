@@ -45,6 +45,7 @@ describe('the package', () => {
       './layers/journal',
       './layers/django',
       './layers/redis',
+      './layers/nats',
       './testing',
       './package.json',
     ])
@@ -76,12 +77,13 @@ test('its entry points load in plain Node and export what they promise', () => {
     const journal = await import('groupcast/layers/journal')
     const redis = await import('groupcast/layers/redis')
     const django = await import('groupcast/layers/django')
-    console.log(JSON.stringify([main, testing, client, journal, redis, django].map((entry) => Object.keys(entry))))`
+    const nats = await import('groupcast/layers/nats')
+    console.log(JSON.stringify([main, testing, client, journal, redis, django, nats].map((entry) => Object.keys(entry))))`
   const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
     cwd: ROOT,
     encoding: 'utf8',
   })
-  const [main, testing, client, journal, redis, django] = JSON.parse(output) as string[][]
+  const [main, testing, client, journal, redis, django, nats] = JSON.parse(output) as string[][]
   expect(main).toEqual(
     expect.arrayContaining([
       'createHub',
@@ -96,6 +98,7 @@ test('its entry points load in plain Node and export what they promise', () => {
   expect(journal).toEqual(['fileJournal'])
   expect(redis).toEqual(['redisLayer'])
   expect(django).toEqual(['djangoLayer'])
+  expect(nats).toEqual(['natsLayer'])
   expect(client).toEqual(['ClientError', 'connect'])
 })
 

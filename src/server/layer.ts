@@ -20,7 +20,7 @@ export async function layerOf(
   if (config.layer === 'memory') return memoryOf(config)
   const spec = parseLayerUrl(config.layer)
   try {
-    return await DRIVERS[spec.driver as 'redis' | 'django'](spec as never)
+    return await DRIVERS[spec.driver](spec as never)
   } catch (error) {
     throw missingPackage(error, spec) ?? error
   }
@@ -41,6 +41,11 @@ const DRIVERS = {
     const { redisLayer } = await import('../layers/redis/index.ts')
     const { prefix, capacity, expiryMs, timeoutMs } = options
     return redisLayer({ ...servers, ...given({ prefix, capacity, expiryMs, timeoutMs }) })
+  },
+  async nats({ servers, options }: SpecOf<'nats'>) {
+    const { natsLayer } = await import('../layers/nats/index.ts')
+    const { prefix, capacity, expiryMs, timeoutMs, replicas } = options
+    return natsLayer({ servers, ...given({ prefix, capacity, expiryMs, timeoutMs, replicas }) })
   },
   async django({ servers, options }: SpecOf<'django'>) {
     const { djangoLayer } = await import('../layers/django/index.ts')

@@ -1,0 +1,165 @@
+import { ApiError, type JetStream, type StreamConfig, type StreamInfo } from './jet-stream.ts'
+import type { ResolvedOptions } from './options.ts'
+import type { Subjects } from './subjects.ts'
+import { Refused } from './wire.ts'
+
+/** How many marks of time there are in the longest age: see `HistoryStream.mark`. */
+export const MARKS = 8
+/** The stream keeps things for so much longer than groups may, so that a mark is always older than what is too old. */
+const AGE_MARGIN = 1 + 2 / MARKS
+/** Marks must not push each other out, whatever groups may keep. */
+const LEAST_PER_SUBJECT = 4 * MARKS
+/** JetStream must not take equal publications for one: the shortest span in which it looks for them. */
+const DUPLICATES_MS = 100
+
+/** Makes the name of an epoch. */
+export function newEpoch(): string {
+  return crypto.randomUUID().replaceAll('-', '').slice(0, 16)
+}
+
+/** The stream of history, as it is on the server. */
+export interface OpenedHistory {
+  readonly epoch: string
+  /** Most messages of a group that it can be relied on for. */
+  readonly mostMessages: number
+  readonly mostAgeMs: number
+  /** Whether several servers keep it. */
+  readonly isReplicated: boolean
+}
+
+/** Makes the streams, or brings those that are there in line with the options. */
+export class Streams {
+  readonly #stream: JetStream
+  readonly #subjects: Subjects
+  readonly #options: ResolvedOptions
+  readonly #report: (error: unknown) => void
+
+  constructor(
+    stream: JetStream,
+    subjects: Subjects,
+    options: ResolvedOptions,
+    report: (error: unknown) => void,
+  ) {
+    this.#stream = stream
+    this.#subjects = subjects
+    this.#options = options
+    this.#report = report
+  }
+
+  /**
+   * The stream of history.
+   *
+   * @param known where this node was, and so the least that the stream must have
+   */
+  async history(known: { readonly epoch: string; readonly sequence: number } | null): Promise<OpenedHistory> {
+    let { config, state } = await this.#open(this.#subjects.historyStream, () => this.#historyConfig())
+    let epoch = this.#epochOf(config)
+    if (known?.epoch === epoch && state.last_seq < known.sequence) {
+      this.#report(
+        new Error(
+          `The stream ${config.name} went back from ${known.sequence} to ${state.last_seq}: the server lost what it had confirmed. Its history begins anew.`,
+        ),
+      )
+      await this.#stream.remove(config.name)
+      ;({ config, state } = await this.#open(config.name, () => this.#historyConfig()))
+      epoch = this.#epochOf(config)
+    }
+    return {
+      epoch,
+      mostMessages: Math.max(1, (config.max_msgs_per_subject ?? 1) - 1),
+      mostAgeMs: (config.max_age ?? 0) / 1e6 / AGE_MARGIN,
+      isReplicated: (config.num_replicas ?? 1) > 1,
+    }
+  }
+
+  async queues(): Promise<void> {
+    const { config } = await this.#open(this.#subjects.queueStream, () => this.#queueConfig())
+    if (config.subjects?.[0] !== `${this.#subjects.queues}.>`) throw this.#strange(config)
+  }
+
+  async #open(name: string, make: () => StreamConfig): Promise<StreamInfo> {
+    const wanted = make()
+    const found = await this.#stream.info(name)
+    if (found !== null) return this.#align(found, wanted)
+    try {
+      return await this.#stream.create(wanted)
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error
+      // Another node may have been faster: the server says that the name is taken, or that the subjects overlap.
+      const other = await this.#stream.info(name)
+      if (other === null) throw error
+      return other
+    }
+  }
+
+  async #align(found: StreamInfo, wanted: StreamConfig): Promise<StreamInfo> {
+    const differing = ALIGNED.filter((name) => found.config[name] !== wanted[name])
+    if (differing.length === 0) return found
+    const changed = Object.fromEntries(differing.map((name) => [name, wanted[name]]))
+    try {
+      return await this.#stream.update({ ...found.config, ...changed })
+    } catch (error) {
+      // It can be used as it is.
+      const text = `The stream ${wanted.name} has other limits than this node's options (${differing.join(', ')}), and could not be changed`
+      this.#report(new Error(`${text}: ${(error as Error).message}`, { cause: error }))
+      return found
+    }
+  }
+
+  #epochOf(config: StreamConfig): string {
+    const epoch = this.#subjects.epochIn(config.subjects ?? [])
+    if (epoch === null) throw this.#strange(config)
+    return epoch
+  }
+
+  #strange({ name, subjects }: StreamConfig): Refused {
+    return new Refused(
+      `The stream ${name} is not one of groupcast's (its subjects are ${subjects?.join(', ')}): give the layer another prefix.`,
+    )
+  }
+
+  #historyConfig(): StreamConfig {
+    const { maxMessagesPerGroup, maxHistoryAgeMs, maxHistoryBytes } = this.#options
+    const stored = `${this.#subjects.stored(newEpoch())}.>`
+    return {
+      ...this.#config(this.#subjects.historyStream),
+      // The second is the same for all: of two nodes that make the stream at the same time, with an epoch each, the server could take both, and the first
+      // would go on as a ghost that answers. It never takes two with the same subject.
+      subjects: [stored, this.#subjects.claim],
+      // One more than groups may keep: that it is there shows that something went.
+      max_msgs_per_subject: Math.max(maxMessagesPerGroup + 1, LEAST_PER_SUBJECT),
+      max_age: Math.ceil(maxHistoryAgeMs * AGE_MARGIN) * 1e6,
+      max_bytes: maxHistoryBytes,
+      discard: 'old',
+      republish: { src: stored, dest: `${this.#subjects.live}.>` },
+    }
+  }
+
+  #queueConfig(): StreamConfig {
+    const { capacity, expiryMs, maxQueueBytes } = this.#options
+    return {
+      ...this.#config(this.#subjects.queueStream),
+      subjects: [`${this.#subjects.queues}.>`],
+      max_msgs_per_subject: capacity,
+      max_age: Math.ceil(expiryMs) * 1e6,
+      max_bytes: maxQueueBytes,
+      discard: 'new',
+      discard_new_per_subject: true,
+      republish: { src: `${this.#subjects.queues}.>`, dest: `${this.#subjects.wakes}.>`, headers_only: true },
+    }
+  }
+
+  #config(name: string): StreamConfig {
+    const { storage, replicas } = this.#options
+    return {
+      name,
+      retention: 'limits',
+      storage,
+      num_replicas: replicas,
+      duplicate_window: DUPLICATES_MS * 1e6,
+    }
+  }
+}
+
+/** What can be changed while a stream is there. */
+const ALIGNED = ['max_msgs_per_subject', 'max_age', 'max_bytes', 'num_replicas'] as const
