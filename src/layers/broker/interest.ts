@@ -144,10 +144,16 @@ export class Interest {
   }
 
   #sync(group: string, known: Interested): Promise<void> {
-    known.syncing ??= this.#run(group, known)
+    if (known.syncing !== null) return known.syncing
+    if (this.#isInLine(known)) {
+      this.#forget(group, known)
+      return Promise.resolve()
+    }
+    known.syncing = this.#run(group, known)
     return known.syncing
   }
 
+  /** Not for what is in line: it would be over before it is remembered. */
   async #run(group: string, known: Interested): Promise<void> {
     const session = this.#session
     const isCurrent = () => this.#session === session

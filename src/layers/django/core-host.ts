@@ -39,6 +39,12 @@ export class CoreHost {
     return this.send('EVAL', script, keys.length, ...keys, ...words)
   }
 
+  /** Reads what it sent itself: who is not allowed to read must not be ready first, and then not. */
+  async assertReads(queues: readonly string[]): Promise<void> {
+    await this.#sendToken('first')
+    await this.reader.sendBinary('BZPOPMIN', this.#wakeKey, ...queues, 1)
+  }
+
   /** Asks what time it is there. */
   async measure(): Promise<void> {
     const [seconds, micros] = (await this.send('TIME')) as [Buffer, Buffer]

@@ -6,8 +6,9 @@
 const NOW = `
 local time = redis.call('TIME')
 local now = math.min(tonumber(ARGV[1]), time[1] + time[2] / 1000000)
+local oldest = string.format('%.6f', now - tonumber(ARGV[2]))
 local function purge(key)
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('(%.6f', now - tonumber(ARGV[2])))
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', '(' .. oldest)
 end
 `
 
@@ -28,9 +29,10 @@ end
 export const APPEND = `${NOW}${SCORE}
 local full = 0
 for i, key in ipairs(KEYS) do
-  purge(key)
-  if redis.call('ZCARD', key) < tonumber(ARGV[2 * i + 1]) then
+  if redis.call('ZCOUNT', key, oldest, '+inf') < tonumber(ARGV[2 * i + 1]) then
+    -- First of all that writes: only so Redis says that it has no memory left.
     redis.call('ZADD', key, scoreFor(key), ARGV[2 * i + 2])
+    purge(key)
     redis.call('EXPIRE', key, math.ceil(tonumber(ARGV[2])))
   else
     full = full + 1

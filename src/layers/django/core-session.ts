@@ -62,6 +62,8 @@ export class CoreSession implements DjangoSession {
   /** Writes the memberships; a session is used only after that. */
   async restore(): Promise<void> {
     const { hosts, keys, node, members } = this.#options
+    const own = members.processes.map((process) => keys.queue(process))
+    await Promise.all(hosts.map((host) => host.assertReads(own)))
     await Promise.all(hosts.map((host) => host.measure()))
     await Promise.all(hosts.map((host) => host.send('SET', keys.mark(node.nodeId), 1, 'EX', MARK_SECONDS)))
     await this.#joinAll([...members.entries()])
@@ -82,6 +84,11 @@ export class CoreSession implements DjangoSession {
     const { members, keys } = this.#options
     const channel = members.leave(group)
     if (channel !== null) await this.#hostOf(group).send('ZREM', keys.group(group), channel)
+  }
+
+  /** Under another channel it gets nothing of what was sent before. */
+  async fence(group: string): Promise<void> {
+    await Promise.all([this.groupDiscard(group), this.groupAdd(group)])
   }
 
   async groupSend(group: string, encoded: Buffer): Promise<void> {

@@ -2,17 +2,18 @@
 import { Mailboxes } from '../../mailboxes.ts'
 import { quote } from '../../names.ts'
 import type { Attempt } from '../broker/lifeline.ts'
-import { refusalOf } from '../broker/redis-errors.ts'
 import { CoreHost } from './core-host.ts'
 import { CoreKeys } from './core-keys.ts'
 import { CoreMembers } from './core-members.ts'
 import { CoreSession, type Taken } from './core-session.ts'
 import { nodeOf } from './names.ts'
-import { connectAll, type DjangoSession, type Protocol, type ProtocolNode } from './protocol.ts'
+import { connectAll, type DjangoSession, type Protocol, type ProtocolNode, readOn } from './protocol.ts'
 import { ScoreClock } from './score-clock.ts'
 
 /** The core protocol, through all sessions. */
 export class CoreProtocol implements Protocol {
+  /** A group that comes back gets another channel, so nothing is saved by keeping the one before. */
+  readonly lingerMs = 0
   readonly #node: ProtocolNode
   readonly #keys: CoreKeys
   readonly #members: CoreMembers
@@ -131,14 +132,12 @@ export class CoreProtocol implements Protocol {
   }
 }
 
-/** `lost`: the session is, or is about to be. @throws what Redis refused */
+/** `lost`: the session is, or is about to be. @throws {GroupcastError} `layer-unavailable` */
 async function takeOf(session: CoreSession, queue: string): Promise<Taken | null | 'lost'> {
   try {
     return await session.take(queue)
   } catch (error) {
-    if (refusalOf(error) !== null) throw error
-    // The session may not have noticed.
-    await new Promise(setImmediate)
+    await readOn(error)
     return 'lost'
   }
 }

@@ -1,5 +1,6 @@
 import { ChannelFullError, GroupcastError, MisuseError } from '../../errors.ts'
 import { Mailboxes } from '../../mailboxes.ts'
+import { RESERVED_PREFIX } from '../../message.ts'
 import { badName, isChannelName, isGroupName, quote } from '../../names.ts'
 import { Interest } from '../broker/interest.ts'
 import { Lifeline } from '../broker/lifeline.ts'
@@ -80,6 +81,13 @@ export class DjangoLayer implements ChannelLayer {
 
   async send(channel: string, json: string): Promise<void> {
     const { lifeline, inbox, nodeId } = this.#startedFor(channel)
+    if (!isOfHub(channel) && isReserved(json)) {
+      // A consumer of Django has no handler for it, and would end.
+      throw new GroupcastError(
+        'invalid-message',
+        `Only hubs understand each other: ${quote(channel)} is none’s.`,
+      )
+    }
     const encoded = this.#encode(json)
     await lifeline.run(async (session) => {
       if (nodeOf(channel) !== nodeId) return session.send(channel, encoded)
@@ -166,15 +174,21 @@ class Node {
     this.nodeId = nodeId
     this.inbox = new Inbox(sink, settings)
     this.#idle = new Mailboxes({ capacity: 0, expiryMs: 1, clock })
+    const node = {
+      settings,
+      nodeId,
+      inbox: this.inbox,
+      has: (group: string) => this.interest.has(group),
+    }
+    this.protocol = settings.protocol === 'core' ? new CoreProtocol(node) : new PubsubProtocol(node)
+    const { lingerMs } = this.protocol
     this.interest = new Interest({
       clock,
-      // A group that is added again must get nothing of what was sent meanwhile, which a subscription that lingered would bring.
-      lingerMs: 0,
+      ...(lingerMs !== undefined && { lingerMs }),
+      fence: (group) => this.lifeline.run((session) => session.fence(group)),
       subscribe: (group) => this.lifeline.run((session) => session.groupAdd(group)),
       unsubscribe: async (group) => this.#latest?.groupDiscard(group),
     })
-    const node = { settings, nodeId, inbox: this.inbox, has: (group: string) => this.interest.has(group) }
-    this.protocol = settings.protocol === 'core' ? new CoreProtocol(node) : new PubsubProtocol(node)
     this.lifeline = new Lifeline<DjangoSession>({
       broker: 'Redis',
       open: async (attempt) => {
@@ -218,6 +232,14 @@ class Node {
     this.inbox.status(status)
     if (status.state === 'ready') this.lifeline.session?.begin()
   }
+}
+
+/** Whether a message is one of those that hubs send each other. */
+function isReserved(json: string): boolean {
+  // Most are not: look before parsing.
+  if (!json.includes(RESERVED_PREFIX)) return false
+  const { type } = JSON.parse(json) as { type?: unknown }
+  return typeof type === 'string' && type.startsWith(RESERVED_PREFIX)
 }
 
 function closedError(): GroupcastError {

@@ -1,7 +1,9 @@
 /** What the two protocols of channels_redis have in common for the layer. */
+import { GroupcastError } from '../../errors.ts'
+import type { Interest } from '../broker/interest.ts'
 import type { Attempt, Session } from '../broker/lifeline.ts'
 import { RedisConnection } from '../broker/redis-connection.ts'
-import { explained, isFatal } from '../broker/redis-errors.ts'
+import { explained, isFatal, refusalOf } from '../broker/redis-errors.ts'
 import type { Inbox } from './inbox.ts'
 import type { Settings } from './options.ts'
 
@@ -16,6 +18,8 @@ export interface ProtocolNode {
 
 /** One of the two protocols. Outlives sessions. */
 export interface Protocol {
+  /** How long a group stays added that has no members here any more; not given: a while. */
+  readonly lingerMs?: number
   /** Whether the protocol has another use for what a channel would be called. */
   isReserved(channel: string): boolean
   /**
@@ -41,6 +45,8 @@ export interface DjangoSession extends Session {
   begin(): void
   groupAdd(group: string): Promise<void>
   groupDiscard(group: string): Promise<void>
+  /** Resolves when all has come that was sent to the group before; see {@link Interest}. */
+  fence(group: string): Promise<void>
   groupSend(group: string, encoded: Buffer): Promise<void>
   /** @throws {ChannelFullError} */
   send(channel: string, encoded: Buffer): Promise<void>
@@ -80,4 +86,18 @@ export function watched<T>(attempt: Attempt, reply: Promise<T>): Promise<T> {
     if (isFatal(error)) setImmediate(() => attempt.lost(explained(error)))
   })
   return reply
+}
+
+/**
+ * What becomes of a reader whose session failed: it goes on with the next one.
+ *
+ * @throws {GroupcastError} `layer-unavailable` where Redis refused: the next session would hear the same
+ */
+export async function readOn(error: unknown): Promise<void> {
+  const refusal = refusalOf(error)
+  if (refusal !== null) {
+    throw new GroupcastError('layer-unavailable', `Redis refused to read: ${refusal}`, { cause: error })
+  }
+  // The session may not have been noticed to be lost.
+  await new Promise(setImmediate)
 }

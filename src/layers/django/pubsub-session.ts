@@ -50,8 +50,6 @@ export class PubsubSession implements DjangoSession {
   readonly #probes = new Map<string, () => void>()
   /** What comes before the layer is ready. */
   #held: [topic: string, message: Buffer][] | null = []
-  /** The groups that Redis has confirmed: what came before that was sent before the group was added. */
-  readonly #groups = new Set<string>()
   #tokens = 0
 
   constructor(options: PubsubSessionOptions) {
@@ -77,7 +75,6 @@ export class PubsubSession implements DjangoSession {
         await this.#watched(host.subscriber.redis.subscribe(...ofHost.slice(start, start + RUN)))
       }
     }
-    for (const group of groups) this.#groups.add(group)
   }
 
   begin(): void {
@@ -86,13 +83,15 @@ export class PubsubSession implements DjangoSession {
     for (const [topic, message] of held) this.#hand(topic, message)
   }
 
-  async groupAdd(group: string): Promise<void> {
-    await this.subscribe(this.#options.topics.ofGroup(group))
-    this.#groups.add(group)
+  groupAdd(group: string): Promise<void> {
+    return this.subscribe(this.#options.topics.ofGroup(group))
+  }
+
+  fence(group: string): Promise<void> {
+    return this.#probeHost(this.#hostOf(this.#options.topics.ofGroup(group)))
   }
 
   groupDiscard(group: string): Promise<void> {
-    this.#groups.delete(group)
     return this.unsubscribe(this.#options.topics.ofGroup(group))
   }
 
@@ -155,7 +154,7 @@ export class PubsubSession implements DjangoSession {
   #hand(topic: string, message: Buffer): void {
     const group = this.#options.topics.groupOf(topic)
     if (group === null) this.#options.onMessage(topic, message)
-    else if (this.#groups.has(group)) this.#options.onPublication(group, message)
+    else this.#options.onPublication(group, message)
   }
 
   #publish({ commands }: PubsubHost, topic: string, message: Buffer): Promise<unknown> {

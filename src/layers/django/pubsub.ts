@@ -3,9 +3,8 @@ import { Mailboxes } from '../../mailboxes.ts'
 import { quote } from '../../names.ts'
 import { Interest } from '../broker/interest.ts'
 import type { Attempt } from '../broker/lifeline.ts'
-import { refusalOf } from '../broker/redis-errors.ts'
 import { nodeOf } from './names.ts'
-import { connectAll, type DjangoSession, type Protocol, type ProtocolNode } from './protocol.ts'
+import { connectAll, type DjangoSession, type Protocol, type ProtocolNode, readOn } from './protocol.ts'
 import { PubsubSession, PubsubTopics } from './pubsub-session.ts'
 
 /** How long messages of a channel are kept for a reader that is busy with the one before. */
@@ -102,16 +101,14 @@ export class PubsubProtocol implements Protocol {
     this.#readers.close(reason)
   }
 
-  /** @returns whether it is; not when the session was lost. @throws what Redis refused */
+  /** @returns whether it is; not when the session was lost. @throws {GroupcastError} `layer-unavailable` */
   async #subscribed(channel: string, session: () => Promise<DjangoSession>): Promise<boolean> {
     await session()
     try {
       await this.#interest.add(channel)
       return true
     } catch (error) {
-      if (refusalOf(error) !== null) throw error
-      // The session may not have noticed.
-      await new Promise(setImmediate)
+      await readOn(error)
       return false
     }
   }

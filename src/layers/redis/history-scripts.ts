@@ -6,8 +6,9 @@
  *
  * - the state, a hash: `epoch` and `seq`, the last number that was given; `run`, the server process that gave it; `voids`, ranges of numbers
  *   that were never given, or were lost; `t0 h0 t1 h1`, what the last number was at two moments at least a span apart.
- * - of each group a stream (id: the number; `t`: when, `j`: the JSON) and a hash, which outlives it: `epoch`, `last`: its last number, `gone`: what
- *   is up to there may be gone, `count` and `bytes` of the stream, `oldest`: when its first entry came, `age`: how long entries are kept, `until`: when the stream expires.
+ * - of each group a stream (id: the number; `t`: when, `p`: the group's number before, `j`: the JSON) and a hash, which outlives it: `epoch`, `last`: its
+ *   last number, `gone`: what is up to there may be gone, as is all up to `p` of the first entry; `count` of the stream, and `bytes`, or -1 while nobody needs
+ *   to know; `largest`: bytes of its largest entry; `oldest`: when its first entry came, or one before it; `age`: how long entries are kept, `until`: when the stream expires.
  *
  * What Redis evicts, expires or flushes on its own is found out by comparing: a stream with another length than its hash says is gone as a whole,
  * a hash of another epoch does not count, and without a state there is a new epoch.
@@ -102,23 +103,28 @@ end
 local seq = redis.call('HINCRBY', key, 'seq', 1)
 local id = text(seq)
 
-local known = redis.call('HMGET', hash, 'epoch', 'last', 'gone', 'count', 'bytes', 'oldest', 'until', 'age')
-local last, gone, count, bytes, oldest, lives = 0, 0, 0, 0, now, 0
+local known = redis.call('HMGET', hash, 'epoch', 'last', 'gone', 'count', 'bytes', 'oldest', 'until', 'age', 'largest')
+local last, gone, count, bytes, oldest, lives, largest = 0, 0, 0, 0, now, 0, size
 if known[1] == epoch then
   last, gone = tonumber(known[2]), tonumber(known[3])
   count, bytes, oldest = tonumber(known[4]), tonumber(known[5]), tonumber(known[6])
   if tonumber(known[8]) == age then lives = tonumber(known[7]) end
-  if count > 0 and redis.call('XLEN', stream) ~= count then
-    redis.call('DEL', stream)
-    gone, count, bytes, lives = last, 0, 0, 0
-  end
+  largest = math.max(size, tonumber(known[9]))
 else
   redis.call('DEL', stream)
   gone = horizon(key, seq - 1, now, span)
 end
 
 local isKept = size <= mostBytes
-if isKept then redis.call('XADD', stream, id .. '-0', 't', text(now), 'j', json) end
+local entry = {id .. '-0', 't', text(now), 'p', text(last), 'j', json}
+if isKept then
+  -- Expired or evicted, it is not made anew as if nothing were missing.
+  local isAdded = count > 0 and redis.call('XADD', stream, 'NOMKSTREAM', unpack(entry))
+  if not isAdded then
+    gone, count, bytes, lives = math.max(gone, last), 0, 0, 0
+    redis.call('XADD', stream, unpack(entry))
+  end
+end
 local cursor = epoch .. '.' .. id
 local published = redis.pcall(ARGV[4], ARGV[5], cursor .. ' ' .. text(last) .. ' ' .. json)
 if type(published) == 'table' and published.err then
@@ -127,23 +133,40 @@ if type(published) == 'table' and published.err then
   return published
 end
 
+-- From the front, as far as the bounds want it.
+local function trim()
+  if bytes < 0 and mostCount * largest > mostBytes then
+    bytes = 0
+    for _, one in ipairs(redis.call('XRANGE', stream, '-', '+')) do bytes = bytes + #one[2][6] end
+  end
+  local from = '-'
+  while true do
+    local two = redis.call('XRANGE', stream, from, '+', 'COUNT', 2)
+    local first, second = two[1], two[2]
+    oldest = tonumber(first[2][2])
+    if count <= mostCount and bytes <= mostBytes and now - oldest < age then break end
+    count = count - 1
+    if bytes >= 0 then bytes = bytes - #first[2][6] end
+    gone = tonumber(string.match(first[1], '%d+'))
+    from = second[1]
+  end
+  if from ~= '-' then redis.call('XTRIM', stream, 'MINID', from) end
+end
+
 if not isKept then
   redis.call('DEL', stream)
   gone, count, bytes, lives = seq, 0, 0, 0
 else
   if count == 0 then oldest = now end
-  count, bytes = count + 1, bytes + size
-  local from = '-'
-  while count > mostCount or bytes > mostBytes or now - oldest >= age do
-    local two = redis.call('XRANGE', stream, from, '+', 'COUNT', 2)
-    local first, second = two[1], two[2]
-    count, bytes = count - 1, bytes - #first[2][4]
-    gone = tonumber(string.match(first[1], '%d+'))
-    if not second then break end
-    oldest = tonumber(second[2][2])
-    from = second[1]
+  count = count + 1
+  if bytes >= 0 then bytes = bytes + size end
+  if mostCount * largest > mostBytes or now - oldest >= age then
+    trim()
+  elseif count > mostCount then
+    -- Most groups: so small that bytes never bind, and of what is dropped nothing needs to be read.
+    redis.call('XTRIM', stream, 'MAXLEN', mostCount)
+    count, bytes = mostCount, -1
   end
-  if from ~= '-' then redis.call('XTRIM', stream, 'MINID', from) end
 end
 -- Both live a little longer than they must, so that not each publication prolongs that: what is too old is for comparisons to say.
 local slack = math.floor(age / 8) + 1
@@ -151,7 +174,7 @@ local isProlonged = lives < now + age
 if isProlonged then lives = now + age + slack end
 redis.call('HSET', hash, 'epoch', epoch, 'last', id, 'gone', text(gone), 'count', text(count),
   'bytes', text(bytes), 'oldest', text(oldest), 'age', text(age),
-  'until', isKept and text(lives) or '0')
+  'until', isKept and text(lives) or '0', 'largest', text(largest))
 if isProlonged then
   redis.call('PEXPIREAT', stream, text(lives))
   redis.call('PEXPIRE', hash, text(math.max(2 * span, age) + span / 8 + slack))
@@ -196,7 +219,7 @@ local function take(index, entries, limit, first, step)
   for i = step == 1 and 1 or taken, step == 1 and taken or 1, step do
     found[#found + 1] = index
     found[#found + 1] = string.match(given[i][1], '%d+')
-    found[#found + 1] = given[i][2][4]
+    found[#found + 1] = given[i][2][6]
   end
 end
 
@@ -225,6 +248,11 @@ for index = 1, (#KEYS - 1) / 2 do
     elseif isKnown and tonumber(known[2]) > after then
       local entries = range('XRANGE', stream, '(' .. ARGV[6] .. '-0', upTo, limit)
       local isWhole = redis.call('XLEN', stream) == tonumber(known[5])
+      if isWhole then
+        -- What was before the first of all is gone.
+        local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)
+        isWhole = after >= tonumber(oldest[1][2][4])
+      end
       if not isWhole or (#entries > 0 and now - tonumber(entries[1][2][2]) >= tonumber(known[4])) then
         lost[#lost + 1] = index
       else

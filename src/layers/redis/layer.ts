@@ -192,12 +192,17 @@ export class RedisLayer implements ChannelLayer {
       onMessage: (channel, json) => this.#receive(start.sink, channel, json),
       beforeClose: () => this.#queues.idle(),
     })
+    // Nobody else has it yet: what waits for an answer must not wait for ever.
+    const onAbort = () => session.destroy()
+    attempt.signal.addEventListener('abort', onAbort)
     try {
       await this.#recover(session, attempt, interest.lost())
       return session
     } catch (error) {
       session.destroy()
       throw error
+    } finally {
+      attempt.signal.removeEventListener('abort', onAbort)
     }
   }
 

@@ -109,6 +109,7 @@ export class RedisSession implements Session {
 
   destroy(): void {
     this.wire.servers.destroy()
+    for (const { reject } of this.#markers.values()) reject(new Error('The session has ended.'))
   }
 
   async close(): Promise<void> {

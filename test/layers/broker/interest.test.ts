@@ -3,7 +3,7 @@ import { Interest } from '../../../src/layers/broker/interest.ts'
 import { manualClock } from '../../../src/testing/index.ts'
 
 /** A broker that writes down what it is asked, and confirms when it is told to. */
-function fakeBroker({ isPrompt = true } = {}) {
+function fakeBroker({ isPrompt = true, lingerMs = 1000 } = {}) {
   const clock = manualClock()
   const asked: string[] = []
   const held: (() => void)[] = []
@@ -17,7 +17,7 @@ function fakeBroker({ isPrompt = true } = {}) {
     subscribe: (group) => ask(`+${group}`),
     unsubscribe: (group) => ask(`-${group}`),
     clock,
-    lingerMs: 1000,
+    lingerMs,
   })
   const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
   return {
@@ -55,6 +55,28 @@ describe('the groups of a node', () => {
     expect(asked).toEqual(['+a', '-a'])
     expect(interest.size).toBe(0)
     expect(clock.pending).toBe(0)
+  })
+
+  // They stayed subscribed for ever: a second `add` had nothing to do, and was over before it was remembered as under way. It was then
+  // remembered for good, and nothing was done after it.
+  test('that were added twice are given up like others', async () => {
+    const { interest, asked, clock, settled } = fakeBroker()
+    await interest.add('a')
+    await interest.add('a')
+    interest.discard('a')
+    clock.advance(1001)
+    await settled()
+    expect(asked).toEqual(['+a', '-a'])
+    expect(interest.size).toBe(0)
+  })
+
+  test('are given up at once where nothing lingers', async () => {
+    const { interest, asked, settled } = fakeBroker({ lingerMs: 0 })
+    await interest.add('a')
+    interest.discard('a')
+    await settled()
+    expect(asked).toEqual(['+a', '-a'])
+    expect(interest.size).toBe(0)
   })
 
   test('that flap cost nothing', async () => {
@@ -141,6 +163,75 @@ describe('when the session is lost', () => {
     await settled()
     expect(asked).toEqual(['+a', '-a'])
     await confirm()
+    expect(interest.size).toBe(0)
+  })
+})
+
+describe('a group that comes back while it is still subscribed', () => {
+  // Its node got what had been published while the group was discarded: the subscription was still there, and nothing told the two apart.
+  function lingering() {
+    const clock = manualClock()
+    const fences: (() => void)[] = []
+    const asked: string[] = []
+    const interest = new Interest({
+      subscribe: async (group) => void asked.push(`+${group}`),
+      unsubscribe: async (group) => void asked.push(`-${group}`),
+      fence: (group) => {
+        asked.push(`|${group}`)
+        return new Promise((resolve) => fences.push(resolve))
+      },
+      clock,
+      lingerMs: 1000,
+    })
+    const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
+    return { clock, fences, asked, interest, settled }
+  }
+
+  test('hears nothing before its fence has come', async () => {
+    const { interest, asked, fences, settled } = lingering()
+    await interest.add('a')
+    expect(interest.has('a')).toBe(true)
+    interest.discard('a')
+    const adding = interest.add('a')
+    await settled()
+    expect(asked).toEqual(['+a', '|a'])
+    expect(interest.has('a')).toBe(false)
+    fences.shift()?.()
+    await adding
+    expect(interest.has('a')).toBe(true)
+  })
+
+  test('needs another fence when it was discarded and added once more meanwhile', async () => {
+    const { interest, asked, fences, settled, clock } = lingering()
+    await interest.add('a')
+    interest.discard('a')
+    const first = interest.add('a')
+    await settled()
+    interest.discard('a')
+    const second = interest.add('a')
+    fences.shift()?.()
+    await settled()
+    expect(interest.has('a')).toBe(false)
+    expect(asked).toEqual(['+a', '|a', '|a'])
+    fences.shift()?.()
+    await Promise.all([first, second])
+    expect(interest.has('a')).toBe(true)
+    expect(clock.pending).toBe(0)
+  })
+
+  test('stays away when it is discarded before its fence has come', async () => {
+    const { interest, asked, fences, settled, clock } = lingering()
+    await interest.add('a')
+    interest.discard('a')
+    const adding = interest.add('a')
+    await settled()
+    interest.discard('a')
+    fences.shift()?.()
+    await adding
+    expect(interest.has('a')).toBe(false)
+    clock.advance(1001)
+    await settled()
+    expect(asked).toEqual(['+a', '|a', '-a'])
     expect(interest.size).toBe(0)
   })
 })

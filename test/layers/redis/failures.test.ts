@@ -1,9 +1,11 @@
 /** What Redis refuses, forgets and hands over: a typed error or a status, never silence. */
+import { Redis } from 'ioredis'
 import { afterEach, describe, expect, test } from 'vitest'
 import { errorCodeOf } from '../../../src/errors.ts'
 import type { HistoryBounds } from '../../../src/history.ts'
 import type { ChannelLayer, LayerRecovery, LayerStatus } from '../../../src/layers/layer.ts'
 import { type RedisLayerOptions, redisLayer } from '../../../src/layers/redis/index.ts'
+import { manualClock } from '../../../src/testing/index.ts'
 import {
   type RedisServer,
   type RedisServerOptions,
@@ -129,7 +131,7 @@ describe('permissions', () => {
     const server = await startServer()
     await server.command('ACL', 'SETUSER', 'plain', 'on', '>secret', '+@all', '-@scripting', '~*', '&*')
     const { statuses } = await startNode({ url: server.url.replace('//', '//plain:secret@') })
-    expect(statuses.at(-1)?.reason).toMatch(/NOPERM.*script.*docs\/redis\.md/)
+    expect(statuses.at(-1)?.reason).toMatch(/NOPERM.*script.*the docs of the layer/)
   })
 })
 
@@ -201,6 +203,47 @@ test('scripts that are gone are loaded again, and what needed them was not sent'
   await layer.groupSend('kept.a', json(3))
   await until('both came', () => numbers.length === 2)
   expect(numbers).toEqual([1, 3])
+})
+
+test('attempts on a server that stands still leave no connections behind', { timeout: 60_000 }, async () => {
+  const server = await startServer()
+  const client = new Redis(server.port, { lazyConnect: true })
+  const duplicate = client.duplicate.bind(client)
+  let made = 0
+  client.duplicate = (options) => {
+    made++
+    return duplicate(options)
+  }
+  const { ready, lost } = await startNode({ client, timeoutMs: 300 })
+  const connections = async () => {
+    const clients = await server.command('CLIENT', 'LIST')
+    return clients.split('\n').filter((line) => !line.includes('cmd=client')).length
+  }
+  expect(await connections()).toBe(2)
+  server.pause()
+  await lost()
+  await until('several attempts have come to nothing', () => made >= 8)
+  server.resume()
+  await ready()
+  await server.until('only its two are left', async () => (await connections()) === 2)
+})
+
+test('groups that flap cost one subscription, and those without members none', async () => {
+  const server = await startServer()
+  const clock = manualClock()
+  const { layer } = await startNode({ url: server.url, clock })
+  const subscribed = async () =>
+    (await server.command('PUBSUB', 'CHANNELS', '{groupcast}:g:*')).split('\n').filter((line) => line !== '')
+  for (let turn = 0; turn < 20; turn++) {
+    await layer.groupAdd('flapping')
+    await layer.groupDiscard('flapping')
+  }
+  await layer.groupAdd('other')
+  expect((await subscribed()).sort()).toEqual(['{groupcast}:g:flapping', '{groupcast}:g:other'])
+  const stats = await server.command('INFO', 'commandstats')
+  expect(/cmdstat_subscribe:calls=(\d+)/.exec(stats)?.[1]).toBe('3')
+  clock.advance(5_001)
+  await server.until('it is given up', async () => (await subscribed()).length === 1)
 })
 
 describe('a restart', () => {
@@ -286,8 +329,14 @@ describe('a Cluster', () => {
     const cursor = (await node.layer.groupSend('kept.a', json(1))) as string
     await node.layer.groupSend('kept.a', json(2))
     await moveSlot(cluster.nodes, '{groupcast}')
-    await node.lost()
-    await node.ready()
+    // Meanwhile it may have come back to the old place.
+    const isBack = () =>
+      node.layer.refresh().then(
+        () => true,
+        () => false,
+      )
+    await cluster.nodes[0]?.until('the layer is at the new place', isBack)
+    expect(node.statuses.filter(({ state }) => state === 'ready').length).toBeGreaterThan(1)
     await node.layer.groupSend('kept.a', json(3))
     await node.layer.groupSend('plain', json(4))
     await until('all came', () => node.numbers.length === 4)
@@ -296,7 +345,7 @@ describe('a Cluster', () => {
       after: cursor,
     })
     expect([publications.map(({ publication }) => publication.json), lost]).toEqual([[json(2), json(3)], []])
-    expect(node.recoveries.map((recovery) => recovery.lost)).toEqual([[]])
+    expect(node.recoveries.flatMap((recovery) => recovery.lost)).toEqual([])
   })
 
   test('a node of it that stands still is noticed, whichever it is', { timeout: 60_000 }, async () => {

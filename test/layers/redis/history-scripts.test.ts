@@ -25,6 +25,16 @@ afterAll(async () => {
   await server.stop()
 })
 
+/** Waits until the server's clock has gone on. */
+async function timeGoesOn(ms: number): Promise<void> {
+  const time = async () => {
+    const [seconds, micros] = (await server.command('TIME')).split('\n').map(Number) as [number, number]
+    return seconds * 1000 + micros / 1000
+  }
+  const end = (await time()) + ms
+  await server.until('time has gone on', async () => (await time()) > end)
+}
+
 /** A history of its own, as a session sees it; `run` is what the server is taken for. */
 async function openHistory({ keys = new Keys(`h-${prefixes++}`, false), run = '', spanMs = 1e9 } = {}) {
   const servers = new Servers({
@@ -180,9 +190,8 @@ describe('what Redis does on its own is told', () => {
     // The bounds keep it longer.
     expect(ttl).toBeGreaterThan(1e9 - 10_000)
     await server.command('DEL', keys.hash('a'))
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await timeGoesOn(100)
     const later = await keep('other', 2)
-    await new Promise((resolve) => setTimeout(resolve, 1))
     expect((await readAfter(before, 'a')).lost).toEqual(['a'])
     // What it had at most was its own.
     expect((await readAfter(cursor, 'a')).lost).toEqual([])
