@@ -116,11 +116,13 @@ export function resolveOptions(given: NatsLayerOptions): ResolvedOptions {
     if (!isValid(value as never)) throw invalid(name, value, allowed)
   }
   const { servers, connection } = resolveServers(
-    given.servers ?? 'nats://127.0.0.1:4222',
+    given.servers === undefined ? DEFAULT_SERVER : given.servers,
     resolved.connection,
   )
   return Object.freeze({ ...resolved, servers, connection })
 }
+
+const DEFAULT_SERVER = 'nats://127.0.0.1:4222'
 
 /** The addresses without credentials, for the client library knows none in URLs; and the credentials. */
 function resolveServers(given: string | readonly string[], connection: NodeConnectionOptions) {
