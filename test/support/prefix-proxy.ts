@@ -1,5 +1,5 @@
 /** A reverse proxy that serves a server below a path, as `location /live/ { proxy_pass http://hub/; }` does. */
-import { createServer, request } from 'node:http'
+import { Agent, createServer, request } from 'node:http'
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { onTestFinished } from 'vitest'
@@ -21,11 +21,14 @@ export async function startPrefixProxy(targetUrl: string, prefix: string): Promi
     seen.push(path)
     return path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : null
   }
+  // What comes pipelined on one connection goes on in its order, as with the proxies of this world.
+  const inOrder = new Agent({ keepAlive: true, maxSockets: 1 })
   const proxy = createServer((incoming, response) => {
     const { method, url, headers } = incoming
     const path = inside(url)
     if (path === null) return response.writeHead(404).end('a page of the proxy')
-    const forwarded = request({ hostname, port, method, path, headers }, (answer) => {
+    const agent = method === 'POST' ? inOrder : undefined
+    const forwarded = request({ hostname, port, method, path, headers, agent }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers)
       answer.pipe(response)
     })
@@ -50,6 +53,7 @@ export async function startPrefixProxy(targetUrl: string, prefix: string): Promi
   const url = await listen(proxy)
   onTestFinished(async () => {
     for (const end of tunnels) end.destroy()
+    inOrder.destroy()
     await stop(proxy)
   })
   return { url, seen }

@@ -1,15 +1,18 @@
 /** Real Redis servers for tests: one, one that Sentinels watch, or a Cluster; on free ports, in directories of their own. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
 /** How long a server may take to do what it is asked for. */
 const PATIENCE_MS = 20_000
+
+const SETPRIV = '/usr/bin/setpriv'
 
 export interface RedisServerOptions {
   /** What survives a restart: nothing unless given; `'aof'`: all that was acknowledged. */
@@ -48,16 +51,12 @@ export class RedisServer {
     const { persistence = 'none', args = [], config, isSentinel = false } = this.#options
     const kept = persistence === 'aof' ? ['--appendonly', 'yes', '--appendfsync', 'always'] : []
     const common = ['--port', `${this.port}`, '--bind', '127.0.0.1', '--dir', this.#directory]
-    const child = spawn(
-      'redis-server',
-      [
-        ...(config === undefined ? [] : [this.#configFile]),
-        ...common,
-        ...(isSentinel ? ['--sentinel'] : ['--save', '', ...kept]),
-        ...args,
-      ],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
-    )
+    const child = spawnBound('redis-server', [
+      ...(config === undefined ? [] : [this.#configFile]),
+      ...common,
+      ...(isSentinel ? ['--sentinel'] : ['--save', '', ...kept]),
+      ...args,
+    ])
     running.add(child)
     this.#process = child
     this.#output = ''
@@ -264,6 +263,13 @@ function isFree(port: number): Promise<boolean> {
     server.once('error', () => resolve(false))
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
+}
+
+/** Linux ends it with this process, also where that gets no chance to. */
+function spawnBound(program: string, args: readonly string[]): ChildProcessByStdio<null, Readable, Readable> {
+  const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe']
+  if (!existsSync(SETPRIV)) return spawn(program, args, { stdio })
+  return spawn(SETPRIV, ['--pdeathsig', 'KILL', program, ...args], { stdio })
 }
 
 // A test run that is cut short leaves no servers behind.

@@ -1,11 +1,11 @@
 /** The contract about failing brokers, against a real server, by both protocols. */
-import { afterEach, describe, test } from 'vitest'
+import { afterAll, describe, test } from 'vitest'
 import { djangoLayer } from '../../../src/layers/django/index.ts'
 import { type BrokerNodes, brokerConformance, faultyWire } from '../../../src/testing/index.ts'
 import { type RedisServer, startRedis } from '../../support/redis-server.ts'
 
 const servers = new Set<RedisServer>()
-afterEach(async () => {
+afterAll(async () => {
   // A case that fails before it has its nodes.
   for (const server of servers) await server.stop()
   servers.clear()
@@ -36,5 +36,5 @@ async function createNodes(count: number, protocol: 'core' | 'pubsub'): Promise<
 
 describe.each(['core', 'pubsub'] as const)('%s', (protocol) => {
   const cases = brokerConformance({ create: (count) => createNodes(count, protocol) })
-  for (const { title, run } of cases) test(title, { timeout: 60_000 }, run)
+  for (const { title, run } of cases) test.concurrent(title, { timeout: 60_000 }, run)
 })

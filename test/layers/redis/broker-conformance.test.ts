@@ -1,11 +1,11 @@
 /** The contract about failing brokers, against real servers: with an append-only file, and with nothing that survives. */
-import { afterEach, describe, test } from 'vitest'
+import { afterAll, describe, test } from 'vitest'
 import { redisLayer } from '../../../src/layers/redis/index.ts'
 import { type BrokerNodes, brokerConformance, faultyWire } from '../../../src/testing/index.ts'
 import { type RedisServer, startRedis } from '../../support/redis-server.ts'
 
 const servers = new Set<RedisServer>()
-afterEach(async () => {
+afterAll(async () => {
   // A case that fails before it has its nodes.
   for (const server of servers) await server.stop()
   servers.clear()
@@ -43,7 +43,7 @@ for (const [what, persistence] of [
     // Those about standing still take ten seconds each, whatever is kept.
     const isSlow = (title: string) => /^(26\.1|28\.|29\.)/.test(title)
     for (const { title, run } of cases.filter((one) => persistence === 'aof' || !isSlow(one.title))) {
-      test(title, { timeout: 60_000 }, run)
+      test.concurrent(title, { timeout: 60_000 }, run)
     }
   })
 }

@@ -131,7 +131,7 @@ describe('permissions', () => {
     const server = await startServer()
     await server.command('ACL', 'SETUSER', 'plain', 'on', '>secret', '+@all', '-@scripting', '~*', '&*')
     const { statuses } = await startNode({ url: server.url.replace('//', '//plain:secret@') })
-    expect(statuses.at(-1)?.reason).toMatch(/NOPERM.*script.*docs\/redis\.md/)
+    expect(statuses.at(-1)?.reason).toMatch(/NOPERM.*script.*the docs of the layer/)
   })
 })
 
@@ -329,8 +329,14 @@ describe('a Cluster', () => {
     const cursor = (await node.layer.groupSend('kept.a', json(1))) as string
     await node.layer.groupSend('kept.a', json(2))
     await moveSlot(cluster.nodes, '{groupcast}')
-    await node.lost()
-    await node.ready()
+    // Meanwhile it may have come back to the old place.
+    const isBack = () =>
+      node.layer.refresh().then(
+        () => true,
+        () => false,
+      )
+    await cluster.nodes[0]?.until('the layer is at the new place', isBack)
+    expect(node.statuses.filter(({ state }) => state === 'ready').length).toBeGreaterThan(1)
     await node.layer.groupSend('kept.a', json(3))
     await node.layer.groupSend('plain', json(4))
     await until('all came', () => node.numbers.length === 4)
@@ -339,7 +345,7 @@ describe('a Cluster', () => {
       after: cursor,
     })
     expect([publications.map(({ publication }) => publication.json), lost]).toEqual([[json(2), json(3)], []])
-    expect(node.recoveries.map((recovery) => recovery.lost)).toEqual([[]])
+    expect(node.recoveries.flatMap((recovery) => recovery.lost)).toEqual([])
   })
 
   test('a node of it that stands still is noticed, whichever it is', { timeout: 60_000 }, async () => {

@@ -14,7 +14,6 @@ function clientOf(options: RedisLayerOptions) {
 }
 
 describe('what is not allowed is said with the option, the value and what is', () => {
-  const client = new Redis({ lazyConnect: true })
   test.each<[options: object, text: RegExp]>([
     [{ host: 'a' }, /no option "host".*url, sentinel, cluster, client/],
     [{ url: 'http://a' }, /url: "http:\/\/a".*redis:\/\//],
@@ -23,7 +22,6 @@ describe('what is not allowed is said with the option, the value and what is', (
     [{ url: 'redis://a?x=1' }, /url/],
     [{ url: 7 }, /url: 7/],
     [{ url: 'redis://a', cluster: ['redis://a'] }, /url and cluster: give one/],
-    [{ url: 'redis://a', client }, /client beside url/],
     [{ client: {} }, /client: \{\}.*ioredis/],
     [{ client: null }, /client: null/],
     [{ cluster: [] }, /cluster: \[\].*list of URLs/],
@@ -45,12 +43,17 @@ describe('what is not allowed is said with the option, the value and what is', (
     [{ expiryMs: Number.POSITIVE_INFINITY }, /expiryMs: Infinity/],
     [{ timeoutMs: 2 ** 31 }, /timeoutMs: 2147483648/],
     [{ channelCapacity: 7 }, /channelCapacity/],
-    [{ channelCapacity: { 'a*': 0 } }, /channelCapacity\["a\*"\]: 0/],
+    [{ channelCapacity: { 'a*': 0 } }, /channelCapacity\["a\*"\] is 0/],
     [{ channelCapacity: ['ab'] }, /channelCapacity/],
     [{ clock: {} }, /clock/],
   ])('%o', (options, text) => {
     expect(() => redisLayer(options)).toThrow(MisuseError)
     expect(() => redisLayer(options)).toThrow(text)
+  })
+
+  test('an address beside a client, which has one', () => {
+    const client = new Redis({ lazyConnect: true })
+    expect(() => redisLayer({ url: 'redis://a', client })).toThrow(/client beside url/)
   })
 
   test('without the password', () => {
