@@ -13,7 +13,7 @@ const LEAST_PER_SUBJECT = 4 * MARKS
 const DUPLICATES_MS = 100
 
 /** Makes the name of an epoch. */
-export function newEpoch(): string {
+function newEpoch(): string {
   return crypto.randomUUID().replaceAll('-', '').slice(0, 16)
 }
 

@@ -1,4 +1,5 @@
 /** What goes wrong between the layer and a real server, and what becomes of it. */
+import { readFileSync } from 'node:fs'
 import { connect } from '@nats-io/transport-node'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { errorCodeOf } from '../../../src/errors.ts'
@@ -126,6 +127,30 @@ describe('a server that refuses', { timeout: 60_000 }, () => {
     await layer.groupSend('open', json(2))
     await node.arrived('open:2')
     expect(node.statuses.map(({ state }) => state)).toEqual(['connecting', 'ready'])
+  })
+
+  test('all but what the docs list: everything works', async () => {
+    const docs = readFileSync(new URL('../../../docs/nats.md', import.meta.url), 'utf8')
+    const listed = (what: string) => new RegExp(`^${what}:((?:\\s*"[^"]+",?)+)`, 'm').exec(docs)?.[1]
+    const permissions = `{ publish: [${listed('publish')}], subscribe: [${listed('subscribe')}] }`
+    const server = await started({
+      config: `authorization { users: [{ user: "hub", password: "pw", permissions: ${permissions} }] }`,
+    })
+    const node = await Node.start('node0', { servers: `nats://hub:pw@127.0.0.1:${server.port}` })
+    expect(node.reason).toBe('')
+    const { layer } = node
+    await layer.groupAdd('g')
+    await layer.groupAdd('kept.a')
+    await layer.groupSend('g', json(1))
+    const cursor = await layer.groupSend('kept.a', json(0))
+    for (let n = 1; n < 20; n++) await layer.groupSend('kept.a', json(n))
+    const { publications } = await layer.replay({ groups: new Map([['kept.a', null]]), after: cursor })
+    expect(publications).toHaveLength(19)
+    await layer.send('jobs', json(2))
+    await layer.receive('jobs')
+    await layer.send(layer.channelOf('node1', 'x'), json(3))
+    await layer.flush()
+    expect(node.reports).toEqual([])
   })
 
   test('what the layer itself needs: it is not ready, and says which subject', async () => {
