@@ -8,6 +8,7 @@ import { HubProcess } from '../bench/lib/storm/hub-process.mjs'
 import { LanePublisher } from '../bench/lib/storm/publisher.mjs'
 import { between, chooseSeed, seeded } from '../bench/lib/storm/random.mjs'
 import { Storm } from '../bench/lib/storm/storm.mjs'
+import { natsServer } from './support/nats-server.ts'
 import { startRedis } from './support/redis-server.ts'
 import { until } from './support/until.ts'
 
@@ -25,6 +26,16 @@ interface Broker {
 const BROKERS: Readonly<Record<string, () => Promise<Broker>>> = {
   async redis() {
     const server = await startRedis({ persistence: 'aof' })
+    return {
+      layer: server.url,
+      async restart() {
+        await server.kill()
+        await server.start()
+      },
+    }
+  },
+  async nats() {
+    const server = await natsServer()
     return {
       layer: server.url,
       async restart() {

@@ -5,6 +5,7 @@ import { loadApi, loadApiListener, loadLayers, loadLibrary } from '../lib/dist.m
 import { listen, serve } from './harness.mjs'
 
 const HISTORY_BYTES = 64 * 1024 * 1024
+const ANYONE = /** @type {const} */ ('anyone')
 
 await serve(async ({ extra = {} }) => {
   const { createHub, groupsConsumer } = await loadLibrary()
@@ -17,6 +18,8 @@ await serve(async ({ extra = {} }) => {
     layer = 'memory',
     count,
   } = /** @type {{ port?: number, directory?: string, layer?: string, count: number }} */ (extra)
+  const history = { count, bytes: HISTORY_BYTES, ageSeconds: 300 }
+  const rules = [{ match: '*', join: ANYONE, send: ANYONE, slow: /** @type {const} */ ('close'), history }]
   const onError = (/** @type {unknown} */ error) => {
     // What a kill may leave behind; it is cut, and nobody was told that it was accepted. And a broker that is killed on purpose.
     if (
@@ -25,8 +28,8 @@ await serve(async ({ extra = {} }) => {
       console.error(error)
   }
   const hub = createHub({
-    layer: await layerOf({ layer, journal, maxHistoryBytes: HISTORY_BYTES }),
-    groups: [{ match: '*', history: { count, bytes: HISTORY_BYTES } }],
+    layer: await layerOf({ layer, journal, maxHistoryBytes: HISTORY_BYTES, groups: rules }),
+    groups: [{ match: '*', history }],
     // An EventSource waits a second, and no longer.
     limits: { retrySpreadMs: 1 },
     onError,

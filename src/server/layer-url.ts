@@ -4,7 +4,7 @@
  */
 
 /** What the query of a URL can say; which of it a driver takes differs. */
-export interface UrlOptions {
+interface UrlOptions {
   readonly prefix?: string
   readonly capacity?: number
   readonly expiryMs?: number
@@ -21,13 +21,13 @@ export type LayerSpec =
   | { readonly driver: 'nats' | 'django'; readonly servers: readonly string[]; readonly options: UrlOptions }
 
 /** One server, the nodes of a Cluster, or Sentinels that know of a primary. */
-export type RedisServers =
+type RedisServers =
   | { readonly url: string }
   | { readonly cluster: readonly string[] }
   | { readonly sentinel: RedisSentinels }
 
 /** A primary that Sentinels watch, and what opens it. */
-export interface RedisSentinels {
+interface RedisSentinels {
   readonly name: string
   readonly sentinels: readonly string[]
   readonly username?: string

@@ -15,7 +15,7 @@ export interface BrokerSpec {
 }
 
 /** One run of such a case. */
-export interface FaultyTrial {
+interface FaultyTrial {
   readonly trial: Trial
   /** That of each node. */
   readonly wires: readonly FaultyWire[]

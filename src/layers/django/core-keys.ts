@@ -1,4 +1,4 @@
-import { nonLocalName } from './names.ts'
+import { hubOf, nonLocalName } from './names.ts'
 
 /** Names of keys in the core protocol. */
 export class CoreKeys {
@@ -28,9 +28,15 @@ export class CoreKeys {
     return `${this.#prefix}groupcast.${nodeId}.wake!`
   }
 
-  /** What is gone when Redis has lost its data. */
+  /** What is gone when Redis has lost its data, or the node is. */
   mark(nodeId: string): string {
     return `${this.#prefix}groupcast.${nodeId}.mark!`
+  }
+
+  /** The mark of the node that a channel belongs to; empty for what belongs to no hub. */
+  markOf(channel: string): string {
+    const nodeId = hubOf(channel)
+    return nodeId === null ? '' : this.mark(nodeId)
   }
 
   /** A pattern of all keys of the prefix. */

@@ -56,9 +56,8 @@ export class CoreMembers {
     return this.#channels.size
   }
 
-  /** All groups with their channels. */
-  entries(): IterableIterator<[group: string, channel: string]> {
-    return this.#channels.entries()
+  groups(): string[] {
+    return [...this.#channels.keys()]
   }
 
   /** Keeps these groups alone, each with the channel that it had or a new one: a session is about to begin. */

@@ -22,23 +22,29 @@ local function scoreFor(key)
 end
 `
 
+/** What became of a message for one queue, as {@link APPEND} says it. */
+export const FULL = 1
+export const GONE = 2
+
 /**
- * Appends a message to each of several queues, those that are full excepted. KEYS: the queues. ARGV: the time, the expiry in seconds, then for each
- * queue its capacity and the message. Gives the number of those that were full.
+ * Appends a message to each of several queues. KEYS: the queues. ARGV: the time, the expiry in seconds, then for each queue its capacity, the mark of
+ * the node that reads it (empty for none), and the message. Gives for each queue 0, or {@link FULL}, or {@link GONE}: the node has no mark any more.
  */
 export const APPEND = `${NOW}${SCORE}
-local full = 0
-for i, key in ipairs(KEYS) do
-  if redis.call('ZCOUNT', key, oldest, '+inf') < tonumber(ARGV[2 * i + 1]) then
-    -- First of all that writes: only so Redis says that it has no memory left.
-    redis.call('ZADD', key, scoreFor(key), ARGV[2 * i + 2])
-    purge(key)
-    redis.call('EXPIRE', key, math.ceil(tonumber(ARGV[2])))
-  else
-    full = full + 1
-  end
+local function append(key, capacity, mark, message)
+  if mark ~= '' and redis.call('EXISTS', mark) == 0 then return ${GONE} end
+  if redis.call('ZCOUNT', key, oldest, '+inf') >= tonumber(capacity) then return ${FULL} end
+  -- First of all that writes: only so Redis says that it has no memory left.
+  redis.call('ZADD', key, scoreFor(key), message)
+  purge(key)
+  redis.call('EXPIRE', key, math.ceil(tonumber(ARGV[2])))
+  return 0
 end
-return full`
+local results = {}
+for i, key in ipairs(KEYS) do
+  results[i] = append(key, ARGV[3 * i], ARGV[3 * i + 1], ARGV[3 * i + 2])
+end
+return results`
 
 /** Takes the oldest message of a queue. KEYS: the queue. ARGV: the time, the expiry in seconds. Gives the message and its time, or nothing. */
 export const TAKE = `${NOW}

@@ -4,7 +4,7 @@ import type { CoreHost } from './core-host.ts'
 import type { CoreKeys } from './core-keys.ts'
 import type { CoreMembers } from './core-members.ts'
 import { CoreReader } from './core-reader.ts'
-import { APPEND, TAKE } from './core-scripts.ts'
+import { APPEND, FULL, GONE, TAKE } from './core-scripts.ts'
 import { nonLocalName } from './names.ts'
 import type { DjangoSession, ProtocolNode } from './protocol.ts'
 import type { ScoreClock } from './score-clock.ts'
@@ -12,8 +12,8 @@ import { shardOf } from './shards.ts'
 
 /** Probes until all memberships have been written again: what somebody else removed is there again then. */
 const REFRESH_PROBES = 20
-/** How long the mark of a node stays, in seconds: longer than a node can be silent. */
-const MARK_SECONDS = 3_600
+/** How long the mark of a node stays, in seconds: each probe renews it. Without it the node is taken for gone. */
+const MARK_SECONDS = 60
 /** Groups that go into one round trip. */
 const RUN = 1_000
 /** Keys that Redis looks at before it serves somebody else. */
@@ -28,6 +28,17 @@ export interface Taken {
   readonly isExpired: boolean
   /** Back to its place. */
   putBack(): void
+}
+
+/** A process, and its channels that a message is for. */
+type Process = readonly [process: string, channels: string[]]
+
+/** Who did not get a message. */
+interface Failures {
+  /** Processes whose queue was full. */
+  readonly full: number
+  /** Channels of nodes that are gone. */
+  readonly gone: readonly string[]
 }
 
 /** Options of {@link CoreSession}. */
@@ -66,7 +77,7 @@ export class CoreSession implements DjangoSession {
     await Promise.all(hosts.map((host) => host.assertReads(own)))
     await Promise.all(hosts.map((host) => host.measure()))
     await Promise.all(hosts.map((host) => host.send('SET', keys.mark(node.nodeId), 1, 'EX', MARK_SECONDS)))
-    await this.#joinAll([...members.entries()])
+    await this.#joinAll(members.groups())
   }
 
   begin(): void {
@@ -100,8 +111,13 @@ export class CoreSession implements DjangoSession {
     const processes = grouped(members, nonLocalName)
     const byHost = grouped(processes, ([process]) => this.#hostOf(process))
     const appends = [...byHost].map(([host, entries]) => this.#append(host, entries, encoded))
-    const full = sum(await allOrUnknown(appends))
+    const failures = await allOrUnknown(appends)
+    const full = failures.reduce((total, one) => total + one.full, 0)
     if (full > 0) this.#options.node.inbox.overflowed(group, full, processes.size)
+    this.#forget(
+      group,
+      failures.flatMap(({ gone }) => gone),
+    )
   }
 
   async send(channel: string, encoded: Buffer): Promise<void> {
@@ -112,8 +128,10 @@ export class CoreSession implements DjangoSession {
     // The others by turns, as Django does: its workers read one host after another.
     const host = isOfProcess ? this.#hostOf(process) : (hosts[this.#turn++ % hosts.length] as CoreHost)
     const bytes = envelope.seal(isOfProcess ? format.address(encoded, channel) : encoded)
-    const words = [scores.next(), expiryMs / 1000, capacityOf(channel), bytes]
-    if (Number(await host.eval(APPEND, [keys.queue(channel)], words)) > 0) throw new ChannelFullError(channel)
+    const words = [scores.next(), expiryMs / 1000, capacityOf(channel), keys.markOf(channel), bytes]
+    const [result] = (await host.eval(APPEND, [keys.queue(channel)], words)) as [number]
+    // To a node that is gone it is dropped (obligation 10).
+    if (result === FULL) throw new ChannelFullError(channel)
   }
 
   /** The oldest message of a queue that nobody waits for; `null` when there is none. */
@@ -156,7 +174,7 @@ export class CoreSession implements DjangoSession {
     const stopped = this.#readers.map((reader) => reader.stop())
     this.wake()
     await Promise.all(stopped)
-    await Promise.all([...members.entries()].map(([group]) => this.groupDiscard(group)))
+    await Promise.all(members.groups().map((group) => this.groupDiscard(group)))
     const own = [
       ...members.processes.map((process) => keys.queue(process)),
       keys.wake(node.nodeId),
@@ -199,24 +217,24 @@ export class CoreSession implements DjangoSession {
     ])
   }
 
-  async #joinAll(entries: readonly (readonly [group: string, channel: string])[]): Promise<void> {
-    for (let start = 0; start < entries.length; start += RUN) {
-      await Promise.all(
-        entries.slice(start, start + RUN).map(([group, channel]) => this.#join(group, channel)),
-      )
+  async #joinAll(groups: readonly string[]): Promise<void> {
+    const { members } = this.#options
+    for (let start = 0; start < groups.length; start += RUN) {
+      const joins = groups.slice(start, start + RUN).map(async (group) => {
+        // One may have left while others were written.
+        const channel = members.channelOf(group)
+        if (channel !== null) await this.#join(group, channel)
+      })
+      await Promise.all(joins)
     }
   }
 
   /** Writes some memberships again, in time before they expire. */
   async #refreshSome(): Promise<void> {
     const { members } = this.#options
-    if (this.#due.length === 0) this.#due = [...members.entries()].map(([group]) => group)
+    if (this.#due.length === 0) this.#due = members.groups()
     const some = this.#due.splice(0, Math.ceil(members.size / REFRESH_PROBES))
-    for (const group of some) {
-      // It may have left meanwhile; what is written now is in order with that.
-      const channel = members.channelOf(group)
-      if (channel !== null) await this.#join(group, channel)
-    }
+    await this.#joinAll(some)
   }
 
   async #membersOf(group: string): Promise<string[]> {
@@ -230,16 +248,29 @@ export class CoreSession implements DjangoSession {
     return (members as Buffer[]).map(String)
   }
 
-  /** @returns how many were full */
-  async #append(host: CoreHost, entries: readonly [string, string[]][], encoded: Buffer): Promise<number> {
+  /** @returns the channels of processes that were full, and of those that are gone */
+  async #append(host: CoreHost, entries: readonly Process[], encoded: Buffer): Promise<Failures> {
     const { keys, node, scores } = this.#options
     const { expiryMs, capacityOf, envelope, format } = node.settings
-    const words = entries.flatMap(([, channels]) => [
+    const words = entries.flatMap(([process, channels]) => [
       capacityOf(channels[0] as string),
+      keys.markOf(process),
       envelope.seal(format.address(encoded, channels)),
     ])
     const queues = entries.map(([process]) => keys.queue(process))
-    return Number(await host.eval(APPEND, queues, [scores.next(), expiryMs / 1000, ...words]))
+    const results = (await host.eval(APPEND, queues, [scores.next(), expiryMs / 1000, ...words])) as number[]
+    const gone = entries.filter((_, index) => results[index] === GONE).flatMap(([, channels]) => channels)
+    return { full: results.filter((result) => result === FULL).length, gone }
+  }
+
+  /** Nodes that were killed could not leave their groups. */
+  #forget(group: string, gone: readonly string[]): void {
+    if (gone.length === 0) return
+    // Should that fail, the next publication does it.
+    const key = this.#options.keys.group(group)
+    this.#hostOf(group)
+      .send('ZREM', key, ...gone)
+      .catch(() => {})
   }
 
   #taken(host: CoreHost, queue: string, message: Buffer, score: string): Taken {
@@ -290,10 +321,6 @@ function grouped<T, K>(items: Iterable<T>, keyOf: (item: T) => K): Map<K, T[]> {
     else group.push(item)
   }
   return groups
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, one) => total + one, 0)
 }
 
 /** What all resolve with. Where some hosts have done it and others have not, nobody can say that it has not happened. */

@@ -7,7 +7,7 @@ import { readMsgpack } from './msgpack-source.ts'
 import { CHANNEL_KEY, typeProblem, UncarriableError } from './values.ts'
 
 /** Whom a message is for, as the core protocol says it: one channel of a `send`, or those of a group on one process. */
-export type Addressees = string | readonly string[]
+type Addressees = string | readonly string[]
 
 /** A message that came. */
 export interface Incoming {

@@ -36,6 +36,7 @@ export function nonLocalName(channel: string): string {
 }
 
 const NODE_PREFIX = 'groupcast.'
+const HUB = /^groupcast\.([^.!]+)(?:\.\d+)?!/
 
 /**
  * The channel of something on a node, such as a connection. It is one that Django processes can send to, and one that their `channel_capacity` can
@@ -51,7 +52,12 @@ export function nodeOf(channel: string): string | null {
   return end !== -1 && channel.startsWith(NODE_PREFIX) ? channel.slice(NODE_PREFIX.length, end) : null
 }
 
+/** The node of a channel that belongs to a hub, also of one under which it is in a group; `null` for all other channels. */
+export function hubOf(channel: string): string | null {
+  return HUB.exec(channel)?.[1] ?? null
+}
+
 /** Whether a channel, or what comes before its `!`, belongs to a hub. */
 export function isOfHub(channel: string): boolean {
-  return channel.startsWith(NODE_PREFIX) && channel.includes('!')
+  return hubOf(channel) !== null
 }

@@ -51,6 +51,19 @@ describe('memberships', () => {
     expect(await linesOf('KEYS', `${options.prefix}*`)).toEqual([])
   })
 
+  test('a node that was killed is taken out of a group by the next message, and keeps none', async () => {
+    const options = optionsOf()
+    const { layer, numbers } = await startNode(options)
+    await layer.groupAdd('room')
+    const key = `${options.prefix}:group:room`
+    await redis('ZADD', key, String(Date.now() / 1000), 'groupcast.0123456789ab.2!7')
+    await layer.groupSend('room', json(1))
+    await until('it has come', () => numbers.length === 1)
+    await vi.waitUntil(async () => (await redis('ZCARD', key)) === '1', { timeout: 5000 })
+    await layer.send('groupcast.0123456789ab!x', json(2))
+    expect(await linesOf('KEYS', `${options.prefix}groupcast.0123456789ab*`)).toEqual([])
+  })
+
   test('one that was removed by somebody else is written again', async () => {
     // Django throws memberships away that its own group_expiry calls old.
     const clock = manualClock()
