@@ -45,6 +45,8 @@ export interface StreamConfig {
 export interface StreamInfo {
   readonly config: StreamConfig
   readonly state: { readonly last_seq: number; readonly first_seq: number }
+  /** Where there is one: who leads; empty while nobody does. */
+  readonly cluster?: { readonly leader?: string }
 }
 
 /** An idle consumer says so this often; shorter ones the server refuses. */

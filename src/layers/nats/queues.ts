@@ -61,7 +61,7 @@ export class Queues {
   async send(session: NatsSession, channel: string, json: string): Promise<void> {
     for (let tries = 0; tries <= this.#options.capacity; tries++) {
       try {
-        await session.js.append(this.#options.subjects.queue(channel), json)
+        await session.enqueue(channel, json)
         return
       } catch (error) {
         if (!isFull(error)) throw error

@@ -124,7 +124,7 @@ export class NatsSession implements Session {
     try {
       const js = new JetStream(wire)
       const streams = new Streams(js, host.subjects, host.options, (error) => host.report(error))
-      const [history] = await Promise.all([streams.history(known), streams.queues()])
+      const history = await streams.open(known)
       const session = new NatsSession(host, attempt, wire, js, history)
       await session.#begin(groups)
       return session
@@ -277,6 +277,11 @@ export class NatsSession implements Session {
   }
 
   // --- Channels ---
+
+  /** Appends to the queue of a channel. @throws {ApiError} when it is full */
+  async enqueue(channel: string, json: string): Promise<void> {
+    await this.#append(this.#host.subjects.queue(channel), json)
+  }
 
   /** Calls back when something comes in a channel, from when this resolves on. */
   async watchQueue(channel: string, onMessage: () => void): Promise<Subscription> {
@@ -457,12 +462,16 @@ export class NatsSession implements Session {
     await this.js.follow(this.#host.subjects.historyStream, `${this.#stored}.>`, onNumber)
   }
 
-  async #store(subject: string, json: string): Promise<number> {
+  #store(subject: string, json: string): Promise<number> {
+    return this.#append(`${this.#stored}.${subject}`, json)
+  }
+
+  async #append(subject: string, json: string): Promise<number> {
     try {
-      return await this.js.append(`${this.#stored}.${subject}`, json)
+      return await this.js.append(subject, json)
     } catch (error) {
       // The stream is gone, or was made anew by another node: the next session finds or makes one.
-      if (error instanceof NobodyThere) this.#attempt.lost(new Error('The stream of history is gone.'))
+      if (error instanceof NobodyThere) this.#attempt.lost(new Error(`A stream is gone: ${error.message}`))
       throw error
     }
   }

@@ -1,7 +1,9 @@
+import { deferred } from '../broker/deferred.ts'
+import type { Position } from '../cursor.ts'
 import { ApiError, type JetStream, type StreamConfig, type StreamInfo } from './jet-stream.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Subjects } from './subjects.ts'
-import { Refused } from './wire.ts'
+import { NobodyThere, Refused } from './wire.ts'
 
 /** How many marks of time there are in the longest age: see `HistoryStream.mark`. */
 export const MARKS = 8
@@ -47,11 +49,40 @@ export class Streams {
   }
 
   /**
-   * The stream of history.
+   * Both streams, when they answer.
    *
-   * @param known where this node was, and so the least that the stream must have
+   * @param known where this node was, and so the least that the stream of history must have
    */
-  async history(known: { readonly epoch: string; readonly sequence: number } | null): Promise<OpenedHistory> {
+  async open(known: Position | null): Promise<OpenedHistory> {
+    for (;;) {
+      const [history] = await Promise.all([this.#history(known), this.#queues()])
+      // Of two that made the stream at the same moment, a cluster may have told this one that it was first when it was not.
+      const subjects = [`${this.#subjects.stored(history.epoch)}.t.=`, this.#subjects.queue('')]
+      const answers = subjects.map((subject) => this.#answers(subject))
+      if ((await Promise.all(answers)).every(Boolean)) return history
+    }
+  }
+
+  /** Whether a stream stores what is sent to a subject. In a cluster nobody may lead one yet that was made a moment ago, and what is sent then is lost. */
+  async #answers(subject: string): Promise<boolean> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const asking = this.#stream.append(subject, '{}').then(
+        () => true,
+        (error) => {
+          if (error instanceof NobodyThere) return false
+          // It answers, if only that it has enough of these.
+          if (error instanceof ApiError) return true
+          throw error
+        },
+      )
+      const { found, late } = this.#unlessLate(asking, ANSWER_MS)
+      if (await found) return true
+      await late
+    }
+    return false
+  }
+
+  async #history(known: Position | null): Promise<OpenedHistory> {
     let { config, state } = await this.#open(this.#subjects.historyStream, () => this.#historyConfig())
     let epoch = this.#epochOf(config)
     if (known?.epoch === epoch && state.last_seq < known.sequence) {
@@ -72,13 +103,43 @@ export class Streams {
     }
   }
 
-  async queues(): Promise<void> {
+  async #queues(): Promise<void> {
     const { config } = await this.#open(this.#subjects.queueStream, () => this.#queueConfig())
     if (config.subjects?.[0] !== `${this.#subjects.queues}.>`) throw this.#strange(config)
   }
 
+  /** A cluster answers nothing, or not the same everywhere, about a stream that another node makes at this moment. */
   async #open(name: string, make: () => StreamConfig): Promise<StreamInfo> {
-    const wanted = make()
+    let refusal: ApiError | null = null
+    for (let tries = 0; tries < TRIES; tries++) {
+      const { found, late } = this.#unlessLate(this.#tryOpen(name, make()))
+      const info = await found.catch((error) => {
+        if (!(error instanceof ApiError)) throw error
+        refusal = error
+        return null
+      })
+      if (info !== null && info.cluster?.leader !== '') return info
+      if (refusal !== null && info === null && tries > 1) break
+      await late
+    }
+    throw (
+      refusal ??
+      new Error(`JetStream does not answer about the stream ${name}: does its cluster have a leader?`)
+    )
+  }
+
+  /** What is found, or `null` when it is late; and when that is. */
+  #unlessLate<T>(
+    asking: Promise<T>,
+    ms = this.#options.timeoutMs / (TRIES + 1),
+  ): { readonly found: Promise<T | null>; readonly late: Promise<null> } {
+    const late = deferred<null>()
+    this.#options.clock.after(ms, () => late.resolve(null))
+    asking.catch(() => {})
+    return { found: Promise.race([asking, late.promise]), late: late.promise }
+  }
+
+  async #tryOpen(name: string, wanted: StreamConfig): Promise<StreamInfo> {
     const found = await this.#stream.info(name)
     if (found !== null) return this.#align(found, wanted)
     try {
@@ -160,6 +221,11 @@ export class Streams {
     }
   }
 }
+
+/** How often JetStream is asked, within the time for opening a session. */
+const TRIES = 9
+/** What a stream takes to answer at most, when it has a leader and the machine is not busy. */
+const ANSWER_MS = 200
 
 /** What can be changed while a stream is there. */
 const ALIGNED = ['max_msgs_per_subject', 'max_age', 'max_bytes', 'num_replicas'] as const
