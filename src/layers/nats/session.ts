@@ -170,8 +170,9 @@ export class NatsSession implements Session {
     await this.#wire.flush()
     try {
       if (heard.denied !== null) throw heard.denied
-      // In a cluster, the server that stores must have heard of it, too: the fence comes to it behind the subscription.
-      if (this.#keepsHistory(group)) await this.fence()
+      // In a cluster, the server that stores must have heard of it, too: the fence comes to it behind the subscription. The others hear of it at the same
+      // time, and a fence takes longer than that.
+      if (this.#wire.isClustered || this.#keepsHistory(group)) await this.fence()
     } catch (error) {
       await this.unsubscribe(group)
       throw error
@@ -180,7 +181,7 @@ export class NatsSession implements Session {
 
   /** Resolves when all has come that was sent to a group before the call. */
   async fenceGroup(group: string): Promise<void> {
-    if (this.#keepsHistory(group)) await this.fence()
+    if (this.#wire.isClustered || this.#keepsHistory(group)) await this.fence()
     else await this.#wire.flush()
   }
 

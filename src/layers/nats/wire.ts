@@ -86,6 +86,11 @@ export class Wire {
     return this.#connection.info?.version ?? ''
   }
 
+  /** Whether the server is one of several. */
+  get isClustered(): boolean {
+    return (this.#connection.info?.cluster ?? '') !== ''
+  }
+
   get maxPayload(): number {
     return this.#connection.info?.max_payload ?? 0
   }
