@@ -12,23 +12,21 @@ export async function natsCluster(count: number): Promise<NatsServer[]> {
     return new NatsServer({ config: `server_name: "server${index}"\n${cluster}` })
   })
   await Promise.all(servers.map((server) => server.start()))
-  await hasLeader(servers)
+  await canStore(servers[0]?.url ?? '', count)
   return servers
 }
 
-/** Resolves when the servers agree on who leads: before, JetStream answers nothing. */
-async function hasLeader(servers: readonly NatsServer[]): Promise<void> {
-  for (const { url } of servers) {
-    const connection = await connect({ servers: url })
-    for (;;) {
-      const answer = await connection
-        .request('$JS.API.INFO', '', { timeout: 1000 })
-        .then((msg) => msg.json<{ error?: unknown }>())
-        .catch(() => ({ error: 'no answer' }))
-      if (answer.error === undefined) break
-    }
-    await connection.close()
-  }
+/** Resolves when the servers have found each other, and agree on who leads: before, nothing can be stored on all of them. */
+async function canStore(url: string, replicas: number): Promise<void> {
+  const connection = await connect({ servers: url })
+  const isDone = (operation: string, body: object) =>
+    connection
+      .request(`$JS.API.STREAM.${operation}.warm`, JSON.stringify(body), { timeout: 1000 })
+      .then((msg) => msg.json<{ error?: unknown }>().error === undefined)
+      .catch(() => false)
+  while (!(await isDone('CREATE', { name: 'warm', subjects: ['warm'], num_replicas: replicas })));
+  while (!(await isDone('DELETE', {})));
+  await connection.close()
 }
 
 async function freePort(): Promise<number> {

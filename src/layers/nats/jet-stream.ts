@@ -23,7 +23,13 @@ export class ApiError extends Refused {
 }
 
 /** Error numbers of the server, as its `errors.json` has them. */
-const API = Object.freeze({ noMessage: 10037, noStream: 10059 })
+export const API = Object.freeze({
+  noMessage: 10037,
+  noStream: 10059,
+  nameInUse: 10058,
+  overlap: 10065,
+  invalidConfig: 10052,
+})
 
 interface WireError {
   readonly code?: number

@@ -1,6 +1,6 @@
 import { deferred } from '../broker/deferred.ts'
 import type { Position } from '../cursor.ts'
-import { ApiError, type JetStream, type StreamConfig, type StreamInfo } from './jet-stream.ts'
+import { API, ApiError, type JetStream, type StreamConfig, type StreamInfo } from './jet-stream.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Subjects } from './subjects.ts'
 import { NobodyThere, Refused } from './wire.ts'
@@ -114,12 +114,11 @@ export class Streams {
     for (let tries = 0; tries < TRIES; tries++) {
       const { found, late } = this.#unlessLate(this.#tryOpen(name, make()))
       const info = await found.catch((error) => {
-        if (!(error instanceof ApiError)) throw error
+        if (!(error instanceof ApiError) || !BY_ANOTHER.has(error.errorCode)) throw error
         refusal = error
         return null
       })
       if (info !== null && info.cluster?.leader !== '') return info
-      if (refusal !== null && info === null && tries > 1) break
       await late
     }
     throw (
@@ -226,6 +225,9 @@ export class Streams {
 const TRIES = 9
 /** What a stream takes to answer at most, when it has a leader and the machine is not busy. */
 const ANSWER_MS = 200
+
+/** How a server says that another node makes the stream: its name is in use, its configuration would be changed, its subjects overlap. */
+const BY_ANOTHER = new Set<number>([API.nameInUse, API.invalidConfig, API.overlap])
 
 /** What can be changed while a stream is there. */
 const ALIGNED = ['max_msgs_per_subject', 'max_age', 'max_bytes', 'num_replicas'] as const
