@@ -5,6 +5,7 @@ import type { LoadOptions, LoadReport } from '../load/index.ts'
 import { badName, isGroupName } from '../names.ts'
 import { benchProgress } from './bench-progress.ts'
 import { faultsOf, reportTable } from './bench-report.ts'
+import { benchTarget } from './bench-target.ts'
 import { EXIT, Failure } from './failure.ts'
 import { parseServerUrl } from './http.ts'
 import { endWithReader, print, say } from './output.ts'
@@ -15,6 +16,7 @@ interface BenchOptions {
   readonly groups: readonly string[]
   readonly each?: number
   readonly path: string
+  readonly apiUrl?: URL
   readonly rate: number
   readonly size: number
   readonly duration: number
@@ -38,7 +40,11 @@ export function addBench(program: Command): void {
     .description(
       'Put clients on a hub, publish at a rate over its HTTP API, and measure; fails when a message is lost.',
     )
-    .argument('<url>', 'Where the hub is, such as http://127.0.0.1:8000.', parseServerUrl)
+    .argument(
+      '<url>',
+      'Where the hub is, such as http://127.0.0.1:8000, or below a path: https://example.com/live.',
+      parseServerUrl,
+    )
     .option('--clients <n>', 'How many clients.', wholeFrom(1), 1000)
     .addOption(
       new Option('--transport <name>', 'What they speak; mixed: every second one SSE.')
@@ -52,7 +58,12 @@ export function addBench(program: Command): void {
       ['bench'],
     )
     .option('--each <n>', 'How many of the groups each client joins. (default: all)', wholeFrom(1))
-    .option('--path <path>', 'Path of the event streams.', parsePath, '/events')
+    .option('--path <path>', 'Path of the event streams, below the URL.', parsePath, '/events')
+    .option(
+      '--api-url <url>',
+      'Where the HTTP API is: /api below this. (default: below the URL)',
+      parseServerUrl,
+    )
     .option('--rate <n>', 'Messages a second, whatever the hub does.', parseRate, 100)
     .option('--size <bytes>', 'Bytes of a message.', wholeFrom(1), 128)
     .option('--duration <seconds>', 'How long to publish.', parseRate, 10)
@@ -122,11 +133,11 @@ async function bench(url: URL, options: BenchOptions): Promise<void> {
 }
 
 function loadOptions(url: URL, options: BenchOptions, groupsEach: number): LoadOptions {
-  const { clients, transport, path, groups, rate, size, duration, batch, concurrency } = options
+  const { clients, transport, groups, rate, size, duration, batch, concurrency } = options
   const apiKey = options.apiKey ?? process.env.GROUPCAST_API_KEY ?? ''
   return {
-    ...{ clients, transport, path, groups, groupsEach, rate, size, batch, concurrency },
-    url: url.origin,
+    ...{ clients, transport, groups, groupsEach, rate, size, batch, concurrency },
+    ...benchTarget(url, options.path, options.apiUrl ?? null),
     workers: options.processes ?? processesFor(clients),
     durationMs: duration * 1000,
     apiKey: apiKey === '' ? null : apiKey,

@@ -17,7 +17,7 @@ export interface Fault {
 }
 
 /**
- * Reads the argument of `--url`.
+ * Reads a server's URL, such as the argument of `--url`.
  *
  * @throws {InvalidArgumentError} for anything but an http or https URL
  * @throws {Failure} (wrong usage) for one with credentials; commander's error would show them
@@ -29,7 +29,7 @@ export function parseServerUrl(text: string): URL {
   }
   if (url.username !== '' || url.password !== '') {
     throw new Failure(EXIT.usage, [
-      '--url must not hold a user or a password (it is not shown): give an API key with GROUPCAST_API_KEY.',
+      'the URL must not hold a user or a password (it is not shown): give an API key with GROUPCAST_API_KEY.',
     ])
   }
   return url

@@ -13,6 +13,8 @@ export interface LoadOptions extends FleetOptions {
   readonly durationMs: number
   /** Messages of one request. */
   readonly batch: number
+  /** What the HTTP API is below; `url` unless given. */
+  readonly apiUrl?: string
   readonly apiKey: string | null
   /** How long to wait for what was published and has not come. */
   readonly patienceMs: number
@@ -88,7 +90,7 @@ class Load {
     this.#options = options
     this.#messages = messages
     this.#fleet = new Fleet(options)
-    this.#publisher = new Publisher(options)
+    this.#publisher = new Publisher({ ...options, url: options.apiUrl ?? options.url })
   }
 
   async run(): Promise<LoadReport> {

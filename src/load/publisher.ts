@@ -8,7 +8,7 @@ import { type Answer, ResponseReader } from './response-reader.ts'
 import { runSchedule } from './run-schedule.ts'
 
 export interface PublisherOptions {
-  /** The server: `http://127.0.0.1:8000`. */
+  /** What the HTTP API is below: `http://127.0.0.1:8000`, or `https://example.com/base`. */
   readonly url: string
   readonly groups: readonly string[]
   /** Bytes of each message's JSON text. */
@@ -20,6 +20,9 @@ export class Publisher {
   /** How late requests left, against the schedule. */
   readonly lateness: Histogram = microsecondHistogram()
   readonly #options: PublisherOptions
+  readonly #url: URL
+  /** The path of the API's base, without a slash at its end. */
+  readonly #base: string
   /** `null`: none yet, or the server closed it while nothing was under way, as servers do with idle ones. */
   #socket: Socket | null = null
   #requests = 0
@@ -33,6 +36,8 @@ export class Publisher {
   /** Connects with the first message. */
   constructor(options: PublisherOptions) {
     this.#options = options
+    this.#url = new URL(options.url)
+    this.#base = this.#url.pathname.replace(/\/+$/, '')
   }
 
   /** Messages handed to the connection. */
@@ -89,7 +94,7 @@ export class Publisher {
   }
 
   #connect(): Socket {
-    const url = new URL(this.#options.url)
+    const url = this.#url
     const host = url.hostname.replace(/^\[|\]$/g, '')
     const socket =
       url.protocol === 'https:'
@@ -128,17 +133,20 @@ export class Publisher {
   }
 
   #request(path: string, contentType: string, body: string): string {
-    const { url, apiKey } = this.#options
+    const { apiKey } = this.#options
     const authorization = apiKey === null ? '' : `Authorization: Bearer ${apiKey}\r\n`
     const length = Buffer.byteLength(body)
-    return `POST ${path} HTTP/1.1\r\nHost: ${new URL(url).host}\r\nContent-Type: ${contentType}\r\n${authorization}Content-Length: ${length}\r\n\r\n${body}`
+    return `POST ${this.#base}${path} HTTP/1.1\r\nHost: ${this.#url.host}\r\nContent-Type: ${contentType}\r\n${authorization}Content-Length: ${length}\r\n\r\n${body}`
   }
 
   #answered({ status, errors, body }: Answer): void {
     this.#answers++
     if (status !== 200 || errors > 0) {
       this.#refused += Math.max(1, errors)
-      this.#failure ??= status === 200 ? body.slice(0, 300) : `status ${status}: ${body.slice(0, 300)}`
+      const text = body.slice(0, 300)
+      // Where there is no API, it is a proxy that answers: the URL shows that it was the wrong one to ask.
+      const where = `${this.#url.origin}${this.#base}/api`
+      this.#failure ??= status === 200 ? text : `status ${status} from ${where}: ${text}`
     }
     if (this.#answers === this.#requests) this.#wake()
   }

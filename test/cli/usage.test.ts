@@ -107,7 +107,7 @@ describe('groupcast', () => {
     ],
     [
       ['publish', 'a', '{"type":"x"}', '--url', 'http://user:hush@example.com'],
-      '--url must not hold a user or a password (it is not shown): give an API key with GROUPCAST_API_KEY.',
+      'the URL must not hold a user or a password (it is not shown): give an API key with GROUPCAST_API_KEY.',
     ],
   ])('%j is wrong usage: one line, no stack', async (args, text) => {
     expect(await groupcast(args)).toEqual({ code: 2, stdout: '', stderr: `groupcast: ${text}\n` })

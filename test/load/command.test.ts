@@ -1,9 +1,10 @@
 /** `groupcast bench` as users run it: a process of its own, with its clients in others. */
 import { pino } from 'pino'
-import { afterEach, expect, onTestFinished, test } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/server/config/load.ts'
 import { startServer } from '../../src/server/server.ts'
 import { endRuns, groupcast } from '../cli/groupcast.ts'
+import { startPrefixProxy } from '../support/prefix-proxy.ts'
 
 afterEach(endRuns)
 
@@ -58,6 +59,48 @@ test('fails with the reason when messages or clients are refused', async () => {
   expect(nobody.code).toBe(1)
 }, 60_000)
 
+// Messages went to `/api` at the origin's root, whatever path the hub was below: the path of the URL was thrown away.
+describe('a hub below a path', () => {
+  const well = { connected: 30, published: 30, received: 900, lost: 0, refused: 0, failure: null }
+
+  async function bench(url: string, ...args: string[]) {
+    const { code, stdout, stderr } = await groupcast(['bench', url, ...SHORT, '--json', ...args])
+    expect(code, stderr).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject(well)
+  }
+
+  test.each([
+    ['its base', '/live', []],
+    ['its base with a slash, published in bulk', '/live/', ['--batch', '10']],
+    ['its streams', '/live/events', ['--transport', 'mixed']],
+  ])('by the URL of %s', async (_what, path, args) => {
+    const { url, seen } = await startPrefixProxy(await startHub(), '/live')
+    await bench(url + path, ...args)
+    expect(new Set(seen)).toEqual(
+      new Set([
+        '/live/events?group=bench',
+        args.includes('--batch') ? '/live/api/publish' : '/live/api/groups/bench/messages',
+      ]),
+    )
+  })
+
+  test('with a path of its own for the streams', async () => {
+    const { url } = await startPrefixProxy(await startHub({ path: '/push/now' }), '/live')
+    await bench(`${url}/live/push/now`, '--path', '/push/now')
+  })
+
+  test('with its API somewhere else', async () => {
+    // Streams at `/live/events` of a hub that is at the root: nothing shows that its API is not below `/live`.
+    const hub = await startHub({ path: '/live/events' })
+    const lost = await groupcast(['bench', `${hub}/live/events`, ...SHORT])
+    expect(lost.stderr).toContain(`status 404 from ${hub}/live/api`)
+    expect(lost.code).toBe(1)
+    await bench(`${hub}/live/events`, '--api-url', hub)
+    const { url } = await startPrefixProxy(hub, '/publishing')
+    await bench(`${hub}/live/events`, '--api-url', `${url}/publishing/`)
+  }, 60_000)
+})
+
 test.each([
   [['--clients', '0'], /whole number from 1 up/],
   [['--rate', 'x'], /number above 0/],
@@ -65,8 +108,15 @@ test.each([
   [['--each', '2'], /--each must be at most/],
   [['--groups', 'a,,b'], /./],
   [['--transport', 'carrier-pigeon'], /websocket, sse, mixed/],
+  [['--api-url', 'ftp://127.0.0.1'], /Give a URL such as/],
 ])('wrong usage: %j', async (args, text) => {
   const { code, stderr } = await groupcast(['bench', 'http://127.0.0.1:1', ...args])
   expect(stderr).toMatch(text)
+  expect(code).toBe(2)
+})
+
+test('a query of the URL, which only the streams can have, is refused', async () => {
+  const { code, stderr } = await groupcast(['bench', 'http://127.0.0.1:1/events?token=a', ...SHORT])
+  expect(stderr).toMatch(/must not have a query: give it with the path/)
   expect(code).toBe(2)
 })
