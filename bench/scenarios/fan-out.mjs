@@ -1,5 +1,6 @@
 // @ts-check
 /** One group, all subscribers in it: what a delivery costs at 1, 10 and 100 messages a turn, on WebSocket and on SSE. */
+import { BURSTS } from '../lib/bursts.mjs'
 import { withCrews } from '../lib/crew.mjs'
 import { interleaved } from '../lib/interleave.mjs'
 import { target } from '../lib/statistics.mjs'
@@ -18,13 +19,6 @@ const SUBJECTS = [
   'centrifugo',
   'mercure',
   'channels',
-]
-
-// Through the HTTP API as applications that publish in bulk do, and in the process as handlers do.
-const CASES = [
-  { perTurn: 1, overHttp: false },
-  { perTurn: 10, overHttp: false },
-  { perTurn: 100, overHttp: true },
 ]
 
 /** What strace slows down is short: about so many messages, and at least one turn. */
@@ -50,7 +44,7 @@ export const scenario = {
 async function measure(context, webSockets, streams) {
   const rows = []
   const targets = []
-  for (const burst of CASES) {
+  for (const burst of BURSTS) {
     const name = `${burst.perTurn} a turn`
     const isFit = (/** @type {import('../lib/crew.mjs').Crew} */ { subject }) =>
       burst.perTurn <= (subject.mostPerTurn ?? 1000)
@@ -79,7 +73,7 @@ async function systemCalls(context, crews, label) {
     return []
   }
   const rows = []
-  for (const burst of CASES) {
+  for (const burst of BURSTS) {
     const turns = Math.ceil(TRACED_MESSAGES / burst.perTurn)
     for (const crew of crews.filter(({ running }) => running.pid !== undefined)) {
       const { name, kind } = crew.subject

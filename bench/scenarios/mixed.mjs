@@ -1,5 +1,6 @@
 // @ts-check
-/** One group in which every second subscriber is on SSE: what that costs against WebSockets alone. */
+/** One group in which every second subscriber is on SSE: what that costs against WebSockets alone, at 1, 10 and 100 messages a turn. */
+import { BURSTS } from '../lib/bursts.mjs'
 import { withCrews } from '../lib/crew.mjs'
 import { interleaved } from '../lib/interleave.mjs'
 import { target } from '../lib/statistics.mjs'
@@ -24,11 +25,11 @@ export const scenario = {
 async function measure(context, webSockets, mixed) {
   const rows = []
   const targets = []
-  for (const perTurn of [1, 10]) {
-    const name = `${perTurn} a turn`
+  for (const burst of BURSTS) {
+    const name = `${burst.perTurn} a turn`
     const contenders = [
-      ...webSockets.map((crew) => crew.contender('websocket', { perTurn })),
-      ...mixed.map((crew) => crew.contender('mixed', { perTurn })),
+      ...webSockets.map((crew) => crew.contender('websocket', burst)),
+      ...mixed.map((crew) => crew.contender('mixed', burst)),
     ]
     const measured = await interleaved(context, name, contenders)
     rows.push(...measured.rows(name, 'cpuUs', 'µs/delivery', ['deliveriesPerSecond', 'generatorBusy']))

@@ -51,6 +51,7 @@ interface Row {
 interface Result {
   readonly scenario: string
   readonly rows: readonly Row[]
+  readonly targets: readonly { readonly case: string; readonly text: string }[]
   readonly notes: readonly string[]
   readonly isFaulty: boolean
 }
@@ -73,6 +74,17 @@ test.each(SCENARIOS)('%s', (name) => {
   expect(result?.isFaulty, result?.notes.join('\n')).toBe(false)
   expect(result?.rows.some(({ subject }) => subject.startsWith('hub'))).toBe(true)
   for (const { median } of result?.rows ?? []) expect(median).not.toBeNaN()
+})
+
+test('half on SSE is held against WebSockets alone at each pace of fan-out', () => {
+  const cases = (name: string, text: string) =>
+    results
+      .find(({ scenario }) => scenario === name)
+      ?.targets.filter((target) => target.text === text)
+      .map((target) => target.case)
+  const paces = ['1 a turn', '10 a turn', '100 a turn']
+  expect(cases('fan-out', 'hub sse ≤ 1.15 × hub websocket')).toEqual(paces)
+  expect(cases('mixed', 'hub mixed ≤ 1.15 × hub websocket')).toEqual(paces)
 })
 
 test('slow readers are held against each policy, on both transports', () => {
