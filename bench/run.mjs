@@ -22,11 +22,10 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
   })
 }
 
-const names = scenarios.map(({ name }) => name)
 try {
   const { wanted, options, isList, isHelp, out } = parse(
     process.argv.slice(2),
-    names,
+    scenarios,
     subjects.map(({ name }) => name),
   )
   if (isHelp) console.log(USAGE)

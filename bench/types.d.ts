@@ -151,6 +151,8 @@ export interface Result {
 export interface Scenario {
   readonly name: string
   readonly title: string
+  /** With fewer it would measure something else, or nothing; 1 unless given. */
+  readonly leastSubscribers?: number
   run(context: Context): Promise<{
     readonly settings: Readonly<Record<string, unknown>>
     readonly rows: readonly Row[]

@@ -15,8 +15,10 @@ npm run bench -- <scenario>… [options]
   --list              scenarios and subjects, and what is missing here
 `
 
+/** @typedef {Pick<import('../types.d.ts').Scenario, 'name' | 'leastSubscribers'>} KnownScenario */
+
 /**
- * @param {readonly string[]} argv @param {readonly string[]} scenarios @param {readonly string[]} subjects
+ * @param {readonly string[]} argv @param {readonly KnownScenario[]} scenarios @param {readonly string[]} subjects
  * @returns {{ wanted: readonly string[], isList: boolean, isHelp: boolean, out: string | null, options: import('../types.d.ts').Options }}
  */
 export function parse(argv, scenarios, subjects) {
@@ -35,22 +37,29 @@ export function parse(argv, scenarios, subjects) {
       help: { type: 'boolean', short: 'h' },
     },
   })
-  const unknown = positionals.find((name) => !scenarios.includes(name))
-  if (unknown !== undefined) throw new UsageError(`There is no scenario ${unknown}: ${scenarios.join(', ')}.`)
+  const names = scenarios.map(({ name }) => name)
+  const unknown = positionals.find((name) => !names.includes(name))
+  if (unknown !== undefined) throw new UsageError(`There is no scenario ${unknown}: ${names.join(', ')}.`)
   const chosen = values.subject?.split(',') ?? null
   const unknownSubject = chosen?.find((name) => !subjects.includes(name))
   if (unknownSubject !== undefined)
     throw new UsageError(`There is no subject ${unknownSubject}: ${subjects.join(', ')}.`)
   const pace = values.smoke === true ? 'smoke' : positionals.length === 0 ? 'quick' : 'full'
   const defaults = DEFAULTS[pace]
+  const wanted = positionals.length === 0 ? names : positionals
+  const subscribers = whole('subscribers', values.subscribers, defaults.subscribers)
+  checkSubscribers(
+    subscribers,
+    scenarios.filter(({ name }) => wanted.includes(name)),
+  )
   return {
-    wanted: positionals.length === 0 ? scenarios : positionals,
+    wanted,
     isList: values.list === true,
     isHelp: values.help === true,
     out: values.out ?? null,
     options: {
       pace,
-      subscribers: whole('subscribers', values.subscribers, defaults.subscribers),
+      subscribers,
       size: whole('size', values.size, 128),
       repeats: whole('repeats', values.repeats, defaults.repeats),
       durationMs: whole('duration', values.duration, defaults.durationMs),
@@ -74,6 +83,13 @@ export class UsageError extends Error {
 }
 
 export { USAGE }
+
+/** @param {number} subscribers @param {readonly KnownScenario[]} wanted */
+function checkSubscribers(subscribers, wanted) {
+  for (const { name, leastSubscribers = 1 } of wanted)
+    if (subscribers < leastSubscribers)
+      throw new UsageError(`${name} needs --subscribers ${leastSubscribers} or more.`)
+}
 
 /** @param {string} name @param {string | undefined} text @param {number} fallback */
 function whole(name, text, fallback) {

@@ -12,6 +12,8 @@ const MEMBERS = 10
 export const scenario = {
   name: 'many-groups',
   title: 'Many groups: ten members each, every message to one group',
+  // The members of a group are not the same subscriber twice.
+  leastSubscribers: MEMBERS,
   async run(context) {
     const { subscribers, size } = context.options
     const groups = (subscribers * GROUPS_EACH) / MEMBERS

@@ -9,6 +9,7 @@ import { target } from '../lib/statistics.mjs'
 export const scenario = {
   name: 'mixed',
   title: 'Mixed transports: half WebSocket, half SSE in one group',
+  leastSubscribers: 2,
   async run(context) {
     const subjects = await context.choose(['hub', 'c-loop', 'socket-write'])
     return withCrews(context, subjects, { transport: 'websocket' }, (webSockets) =>

@@ -12,28 +12,30 @@ import { median, plainTarget, target } from '../lib/statistics.mjs'
 
 /** @typedef {import('../types.d.ts').Context} Context */
 /** @typedef {'close' | 'drop' | 'latest'} SlowPolicy */
-/** @typedef {{ subscribers: number, slow: number, size: number, rate: number, phaseMs: number, pauses: number, repeats: number }} Load */
+/** @typedef {{ subscribers: number, size: number, rate: number, phaseMs: number, pauses: number, repeats: number }} Pace */
+/** @typedef {Pace & { slow: number }} Load */
 
 /**
  * The stopped ones must fall behind by more than the kernel's buffers and the hub's bound, 6 MB: so few large messages for few, or many
  * small. Memory is looked at in pauses.
  *
- * @type {Record<import('../types.d.ts').Options['pace'], Load & { policies: readonly SlowPolicy[] }>}
+ * @type {Record<import('../types.d.ts').Options['pace'], Pace & { policies: readonly SlowPolicy[] }>}
  */
 const LOADS = {
   smoke: {
-    ...{ subscribers: 20, slow: 2, size: 16_384, rate: 300, phaseMs: 1_500, pauses: 1, repeats: 1 },
+    ...{ subscribers: 20, size: 16_384, rate: 300, phaseMs: 1_500, pauses: 1, repeats: 1 },
     policies: ['drop'],
   },
   quick: {
-    ...{ subscribers: 200, slow: 2, size: 16_384, rate: 100, phaseMs: 4_000, pauses: 2, repeats: 1 },
+    ...{ subscribers: 200, size: 16_384, rate: 100, phaseMs: 4_000, pauses: 2, repeats: 1 },
     policies: ['drop'],
   },
   full: {
-    ...{ subscribers: 1_000, slow: 10, size: 2_048, rate: 75, phaseMs: 60_000, pauses: 6, repeats: 3 },
+    ...{ subscribers: 1_000, size: 2_048, rate: 75, phaseMs: 60_000, pauses: 6, repeats: 3 },
     policies: ['close', 'drop', 'latest'],
   },
 }
+const ONE_OF = 100
 /** Their newest messages are a part of the bound. */
 const KEYS = 20
 const MIB = 2 ** 20
@@ -43,12 +45,17 @@ const STOPPED = 'hub, some stopped'
 /** @type {import('../types.d.ts').Scenario} */
 export const scenario = {
   name: 'slow-readers',
-  title: 'Slow readers: 1 of 100 stops reading, latency of the others',
+  title: `Slow readers: 1 of ${ONE_OF} stops reading, latency of the others`,
+  // One stops, and there are others.
+  leastSubscribers: 2,
   async run(context) {
     const { policies, ...given } = LOADS[context.options.pace]
     const { options } = context
     const subscribers = Math.min(given.subscribers, options.subscribers)
-    const load = { ...given, subscribers, repeats: Math.min(given.repeats, options.repeats) }
+    const slow = Math.max(1, Math.round(subscribers / ONE_OF))
+    if (slow * ONE_OF > subscribers)
+      context.note(`${slow} of ${subscribers} stopped reading, which is more than 1 of ${ONE_OF}.`)
+    const load = { ...given, subscribers, slow, repeats: Math.min(given.repeats, options.repeats) }
     const [hub] = await context.choose(['hub'])
     if (hub === undefined) return { settings: load, rows: [], targets: [] }
     const rows = []

@@ -94,6 +94,18 @@ test('slow readers are held against each policy, on both transports', () => {
     for (const transport of ['websocket', 'sse']) expect(subjects).toContain(`hub ${readers}, ${transport}`)
 })
 
+// As many stopped as of 1,000 however few there were: of five all, or with ten to stop, fewer than none were left to read.
+test('of the fewest subscribers one stops reading, and the others read', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'groupcast-slow-'))
+  const { code, stdout, stderr } = await bench(
+    ...['slow-readers', '--smoke', '--subscribers', '2', '--out', folder],
+  )
+  rmSync(folder, { recursive: true })
+  expect(stdout).toMatch(/^drop, 1 of 2 +hub, some stopped/m)
+  expect(stdout).toContain('1 of 2 stopped reading, which is more than 1 of 100.')
+  expect(code, stderr).toBe(0)
+}, 60_000)
+
 test('system calls are counted, or it is said why not', () => {
   const result = results.find(({ scenario }) => scenario === 'fan-out')
   const isCounted = result?.rows.some((row) => row.case === 'system calls, 10 a turn') ?? false
@@ -116,6 +128,11 @@ test.each([
   [['nothing'], /There is no scenario nothing/],
   [['--subscribers', '0'], /whole number from 1 up/],
   [['--nonsense'], /nonsense/],
+  // Nobody was left to read, and members of a group were one subscriber twice, which looked like messages lost.
+  [['slow-readers', '--subscribers', '1'], /^slow-readers needs --subscribers 2 or more/],
+  [['many-groups', '--subscribers', '9'], /^many-groups needs --subscribers 10 or more/],
+  [['fan-out', 'mixed', '--subscribers', '1'], /^mixed needs --subscribers 2 or more/],
+  [['--subscribers', '9'], /^many-groups needs/],
 ])('wrong usage: %j', async (args, text) => {
   const { code, stderr } = await bench(...args)
   expect(stderr).toMatch(text)
