@@ -9,7 +9,7 @@ import { LanePublisher } from '../bench/lib/storm/publisher.mjs'
 import { between, chooseSeed, seeded } from '../bench/lib/storm/random.mjs'
 import { Storm } from '../bench/lib/storm/storm.mjs'
 import { natsServer } from './support/nats-server.ts'
-import { startRedis } from './support/redis-server.ts'
+import { startCluster, startRedis } from './support/redis-server.ts'
 import { until } from './support/until.ts'
 
 const CLIENTS = 24
@@ -31,6 +31,18 @@ const BROKERS: Readonly<Record<string, () => Promise<Broker>>> = {
       async restart() {
         await server.kill()
         await server.start()
+      },
+    }
+  },
+  async 'a Redis Cluster'() {
+    const { nodes } = await startCluster(3, { persistence: 'aof' })
+    let kills = 0
+    return {
+      layer: `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
+      async restart() {
+        const node = nodes[kills++ % nodes.length]
+        await node?.kill()
+        await node?.start()
       },
     }
   },

@@ -13,6 +13,8 @@ const PATIENCE_MS = 20_000
 const ROUND_BYTES = 48 * 1024
 /** Until a round has as many turns as fit, which doubles from one. */
 const WARM_UP_ROUNDS = 8
+/** A turn of the slowest takes half a second. With 200 the compiler's time showed in the hub's figures at 100 messages a turn. */
+const WARM_UP_CPU_MS = 400
 /** The server's time for a round, about. */
 const ROUND_CPU_MS = 50
 /** Nothing is measured yet; one alone would leave each core waiting for the other. */
@@ -120,8 +122,8 @@ export class Crew {
   }
 
   /**
-   * Lets the compiler see the code, and finds out how many turns a round may have: the first time at length, then with a part of a round,
-   * since another process has had the core and its caches.
+   * Lets the compiler see the code, and finds out how many turns a round may have: the first time at length, then with one round, since
+   * another process has had the core.
    *
    * @param {number} perTurn @param {boolean} overHttp
    */
@@ -129,16 +131,14 @@ export class Crew {
     const key = `${perTurn} ${overHttp}`
     const known = this.#turns.get(key)
     if (known !== undefined) {
-      await this.#round(Math.ceil(known / 4), perTurn, overHttp)
+      await this.#round(known, perTurn, overHttp)
       return known
     }
     const most = this.subject.answersEarly === true ? 1 : Number.POSITIVE_INFINITY
     const fitting = (ROUND_BYTES * this.#subscribers) / (this.#size * perTurn * this.#reach)
     let turns = 1
     let spentUs = 0
-    const { warmUpMs } = this.#context.options
-    // A turn of the slowest takes half a second.
-    for (let i = 0; i < WARM_UP_ROUNDS && spentUs < warmUpMs * 1000; i++) {
+    for (let i = 0; i < WARM_UP_ROUNDS && spentUs < WARM_UP_CPU_MS * 1000; i++) {
       const before = await this.running.usage()
       await this.#round(turns, perTurn, overHttp)
       const after = await this.running.usage()

@@ -55,13 +55,10 @@ export function createMemberships(
       }
       resolve()
     } catch (error) {
-      // Lost before the answer: the next connection asks again.
-      if (!connection.isOpen) return
-      // A post was lost and the stream was not: so it will be.
-      if ((error as ClientError).code === 'disconnected') {
-        connection.end(error as ClientError)
-        return
-      }
+      // Lost before the answer: the next connection asks again. `disconnected`: a post was lost and the stream was not, so it will be.
+      // `layer-…`: the hub's broker is away, and the next connection is let in when it is back.
+      if (!connection.isOpen || /^[dl]/.test((error as ClientError).code))
+        return connection.end(error as ClientError)
       reject(error)
     }
     changes.delete(change)

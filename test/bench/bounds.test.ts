@@ -39,7 +39,7 @@ test('on the terminal and in the page', () => {
   )
   expect(text.endsWith('  * a note')).toBe(true)
   const run = { at: '', tookMs: 0, machine: {}, pinning: '', results: [missed] }
-  const options = { subscribers: 1, repeats: 1, peerRepeats: 1, durationMs: 1, warmUpMs: 1, size: 128 }
+  const options = { subscribers: 1, repeats: 1, otherRepeats: 1, durationMs: 1, size: 128 }
   const html = reportHtml({ ...run, options: { ...options, pace: 'quick', subjects: null } })
   expect(html).toContain(
     '<li>missed, 1 a turn, hub websocket ≤ 0.85 × ws-send websocket: both make one write',

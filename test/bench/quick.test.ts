@@ -1,4 +1,4 @@
-/** What keeps the quick pass short: peers are measured once, and what is not timed is done at once. */
+/** What keeps the quick pass short: what no target compares is measured once or left out, and what is not timed is done at once. */
 import { expect, test } from 'vitest'
 import { parse } from '../../bench/lib/arguments.mjs'
 import { atOnce } from '../../bench/lib/at-once.mjs'
@@ -17,7 +17,7 @@ async function measuredBy(argv: readonly string[]) {
   const { context, notes } = createContext(options, PINNING, (text) => shown.push(text))
   const order: string[] = []
   const contender = (label: string, kind: 'hub' | 'control' | 'peer') => ({
-    ...{ label, kind },
+    ...{ label, kind, isCompared: kind !== 'peer' },
     async measure() {
       order.push(label)
       if (label === 'broken') throw new Error('it fell over')
@@ -34,7 +34,7 @@ async function measuredBy(argv: readonly string[]) {
   return { order, shown, notes, measured }
 }
 
-test('the quick pass measures peers once, and the others in turns', async () => {
+test('the quick pass measures once what no target compares, and the others in turns', async () => {
   const { order, shown, notes, measured } = await measuredBy([])
   expect(order).toEqual(['hub', 'peer', 'c', 'broken', 'c', 'hub', 'c', 'hub'])
   expect(shown).toContain('case: peer (1 of 1)')
@@ -43,12 +43,27 @@ test('the quick pass measures peers once, and the others in turns', async () => 
   expect(measured.rows('case', 'cpuUs', 'µs').map(({ subject }) => subject)).toEqual(['hub', 'peer', 'c'])
 })
 
-test('a scenario by its name, and repeats that are asked for, measure peers as often as the others', async () => {
+test('a scenario by its name, and repeats that are asked for, measure all alike', async () => {
   const count = (order: readonly string[], label: string) => order.filter((name) => name === label).length
   const named = await measuredBy(['fan-out'])
   expect(count(named.order, 'peer')).toBe(15)
   const asked = await measuredBy(['--repeats', '2'])
   expect([count(asked.order, 'peer'), count(asked.order, 'hub')]).toEqual([2, 2])
+})
+
+test('the quick pass leaves subjects out, and says which; by name they are there', async () => {
+  const chosen = async (argv: readonly string[]) => {
+    const { options } = parse(argv, SCENARIOS, ['hub', 'ws-send', 'node-sse'])
+    const { context, notes } = createContext(options, PINNING, () => {})
+    const found = await context.choose(['hub', 'ws-send', 'node-sse'], ['hub'])
+    return { names: found.map(({ name }) => name), notes: [...notes] }
+  }
+  expect(await chosen([])).toEqual({
+    names: ['hub'],
+    notes: ['A quick pass has no time for ws-send, node-sse.'],
+  })
+  expect(await chosen(['--subject', 'hub,ws-send'])).toEqual({ names: ['hub', 'ws-send'], notes: [] })
+  expect(await chosen(['fan-out'])).toEqual({ names: ['hub', 'ws-send', 'node-sse'], notes: [] })
 })
 
 test('some at once: all are done, in their order, and a failure does not keep the others', async () => {

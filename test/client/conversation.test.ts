@@ -110,6 +110,23 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
       expect(client.groups).toEqual(['a'])
     })
 
+    // Symptom: a client that joined while the hub had lost its broker was never in the group, though the hub came back. A refusal that passes
+    // was taken for one that does not.
+    test.each(['layer-unavailable', 'layer-timeout'])('that met %s is asked for again', async (code) => {
+      const { client, opened, clock, reaches } = setUp(only)
+      const first = await opened()
+      const joined = client.join('a')
+      await hasSent(first, 1)
+      first.reply(1, { error: { code, message: 'Not at the moment.' } })
+      await reaches('waiting')
+      clock.advance(1_000)
+      const second = await opened()
+      await hasSent(second, 1)
+      second.reply(1, { result: { group: 'a' } })
+      await joined
+      expect(client.groups).toEqual(['a'])
+    })
+
     test('a leave overtakes the answer to the join before it', async () => {
       const { client, opened } = setUp(only)
       const attempt = await opened()

@@ -12,7 +12,7 @@ export interface KeptMessage {
  * Where the newest begin that a group may keep: the index of the oldest of them. Oldest first. The same as if each had pushed out, when it came, what
  * its group could keep no longer: bounds that are passed once are passed for good.
  */
-export function oldestKept(messages: readonly KeptMessage[], bounds: HistoryBounds, now: number): number {
+function oldestKept(messages: readonly KeptMessage[], bounds: HistoryBounds, now: number): number {
   const { count, bytes: mostBytes, ageMs } = bounds
   let bytes = 0
   let index = messages.length

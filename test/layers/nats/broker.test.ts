@@ -6,7 +6,7 @@ import { type BrokerNodes, brokerConformance, faultyWire } from '../../../src/te
 import { NatsServer } from '../../support/nats-server.ts'
 
 describe('the contract about failing brokers', { concurrent: true, timeout: 120_000 }, () => {
-  for (const { title, run } of brokerConformance({ create })) test(title, run)
+  for (const { title, run } of brokerConformance({ create })) test.concurrent(title, run)
 })
 
 async function create(count: number): Promise<BrokerNodes> {

@@ -25,7 +25,7 @@ for (const nodes of [1, 3]) {
         }
       },
     })
-    for (const { title, run } of cases) test(title, run)
+    for (const { title, run } of cases) test.concurrent(title, run)
   })
 }
 
