@@ -43,9 +43,10 @@ function facts(run) {
     .filter((result) => results.includes(result))
     .map(({ scenario }) => `\`${scenario}\``)
   const { cpu, cores, kernel, node, commit, loadAverage } = run.machine
-  const { subscribers, size, repeats, durationMs } = run.options
+  const { subscribers, size, repeats, otherRepeats, durationMs } = run.options
+  const others = otherRepeats < repeats ? ` (${otherRepeats} where no target compares)` : ''
   return `${shown.join(', ')}: ${run.at.slice(0, 10)}, ${cpu}, ${cores} cores, ${kernel}, Node ${node}, commit ${commit}; ${run.pinning}; load average ${figure(Number(loadAverage))} when it
-ended. ${subscribers} subscribers, ${size}-byte messages, medians of ${repeats} interleaved measurements of ${durationMs} ms where a scenario has no others.`
+ended. ${subscribers} subscribers, ${size}-byte messages, medians of ${repeats} interleaved measurements${others} of ${durationMs} ms where a scenario has no others.`
 }
 
 function targets() {

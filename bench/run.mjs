@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { parse, USAGE, UsageError } from './lib/arguments.mjs'
 import { createContext, generatorNotes } from './lib/context.mjs'
 import { machine, pinning } from './lib/machine.mjs'
-import { progressLine } from './lib/progress.mjs'
+import { progressLine, timeText } from './lib/progress.mjs'
 import { reportHtml } from './lib/report.mjs'
 import { resultText } from './lib/table.mjs'
 import { scenarios } from './scenarios/index.mjs'
@@ -60,8 +60,10 @@ async function runAll(wanted, options, out) {
   const startMs = performance.now()
   const results = []
   const pins = pinning()
-  for (const scenario of scenarios.filter(({ name }) => wanted.includes(name))) {
-    const result = await runOne(scenario, options, pins, startMs)
+  const chosen = scenarios.filter(({ name }) => wanted.includes(name))
+  for (const [i, scenario] of chosen.entries()) {
+    const line = progressLine(startMs, `${i + 1} of ${chosen.length}, ${scenario.name}`)
+    const result = await runOne(scenario, options, pins, line)
     results.push(result)
     console.log(resultText(result))
   }
@@ -69,7 +71,7 @@ async function runAll(wanted, options, out) {
   const at = new Date().toISOString()
   const run = { at, tookMs, machine: machine(), pinning: pins.text, options, results }
   const files = write(run, out ?? RESULTS)
-  console.log([`\n${pins.text}; ${(tookMs / 1000).toFixed(0)} s`, ...files].join('\n'))
+  console.log([`\n${pins.text}`, ...files, `Took ${timeText(tookMs)}.`].join('\n'))
   return results.some(({ isFaulty }) => isFaulty) ? 1 : 0
 }
 
@@ -87,12 +89,11 @@ function write(run, folder) {
  * @param {import('./types.d.ts').Scenario} scenario
  * @param {import('./types.d.ts').Options} options
  * @param {import('./types.d.ts').Pinning} pins
- * @param {number} startMs
+ * @param {ReturnType<typeof progressLine>} line
  * @returns {Promise<import('./types.d.ts').Result>}
  */
-async function runOne({ name, title, run }, options, pins, startMs) {
-  const line = progressLine(startMs)
-  const state = createContext(options, pins, (text) => line.show(`${name}: ${text}`))
+async function runOne({ name, title, run }, options, pins, line) {
+  const state = createContext(options, pins, line.show)
   try {
     const { settings, rows, targets } = await run(state.context)
     const notes = [...state.notes, ...generatorNotes(rows)]

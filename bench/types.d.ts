@@ -80,6 +80,8 @@ export interface Subject {
 export interface Options {
   readonly subscribers: number
   readonly repeats: number
+  /** Of these, in how many those take part with which no target compares. */
+  readonly otherRepeats: number
   /** Time measured for each figure, in milliseconds. */
   readonly durationMs: number
   readonly size: number
@@ -99,8 +101,12 @@ export interface Context {
   note(text: string): void
   /** Something was lost, doubled or out of order: noted, and the run fails. */
   fault(text: string): void
-  /** Those of these subjects that were asked for and can run here; others are named in a note. */
-  choose(names: readonly string[]): Promise<Subject[]>
+  /**
+   * Those of these subjects that were asked for and can run here; others are named in a note.
+   *
+   * @param quick those that a quick pass has time for, unless subjects were asked for by name; all unless given
+   */
+  choose(names: readonly string[], quick?: readonly string[]): Promise<Subject[]>
 }
 
 export interface Pinning {

@@ -29,8 +29,11 @@ export function createContext(options, pinning, progress) {
         isFaulty = true
         notes.add(text)
       },
-      async choose(names) {
-        const wanted = names.filter((name) => options.subjects === null || options.subjects.includes(name))
+      async choose(names, quick = names) {
+        const isShort = options.pace === 'quick' && options.subjects === null
+        const left = isShort ? names.filter((name) => !quick.includes(name)) : []
+        if (left.length > 0) notes.add(`A quick pass has no time for ${left.join(', ')}.`)
+        const wanted = names.filter((name) => options.subjects?.includes(name) ?? !left.includes(name))
         const chosen = known.filter(({ name }) => wanted.includes(name))
         return chosen.filter((subject) => {
           if (subject.mostPerTurn !== undefined && options.pace !== 'full' && options.subjects === null) {

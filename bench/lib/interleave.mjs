@@ -6,7 +6,7 @@ import { spread } from './statistics.mjs'
 /** @typedef {import('../types.d.ts').Row} Row */
 /** @typedef {Record<string, number>} Figures */
 
-/** @typedef {{ label: string, kind: Row['kind'], measure: () => Promise<Figures> }} Contender */
+/** `isCompared`: whether a target is about it; it is unless it says so. @typedef {{ label: string, kind: Row['kind'], isCompared?: boolean, measure: () => Promise<Figures> }} Contender */
 
 /** Figures of every contender of a case, in the order of the repeats. */
 export class Measured {
@@ -51,11 +51,13 @@ export class Measured {
 export async function interleaved(context, name, contenders) {
   const measured = new Measured()
   const failed = new Set()
-  for (let repeat = 1; repeat <= context.options.repeats; repeat++) {
+  const { repeats, otherRepeats } = context.options
+  for (let repeat = 1; repeat <= repeats; repeat++) {
     for (const contender of rotated(contenders, repeat - 1)) {
-      const { label, kind } = contender
-      if (failed.has(label)) continue
-      context.progress(`${name}: ${label} (${repeat} of ${context.options.repeats})`)
+      const { label, kind, isCompared = true } = contender
+      const most = isCompared ? repeats : Math.min(repeats, otherRepeats)
+      if (repeat > most || failed.has(label)) continue
+      context.progress(`${name}: ${label} (${repeat} of ${most})`)
       try {
         measured.add(contender, await contender.measure())
       } catch (error) {

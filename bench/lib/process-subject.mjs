@@ -17,14 +17,22 @@ process.on('exit', () => {
   for (const pid of running) process.kill(-pid, 'SIGKILL')
 })
 
+/** Linux gives clients ports from 32768 up: one of thousands could get the port before the program that it was found for. */
+const PORTS = { first: 20_000, end: 32_768 }
+
 /** A port that is free now, for programs that cannot choose one. @returns {Promise<number>} */
 export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = PORTS.first + Math.floor(Math.random() * (PORTS.end - PORTS.first))
+    const server = createServer()
+    const isFree = await new Promise((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (!isFree) continue
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }
 
 /**

@@ -1,5 +1,6 @@
 // @ts-check
 /** What slow readers get, on WebSocket and on SSE: whether it is what their policy says, not how fast. */
+import { atOnce } from './at-once.mjs'
 import { Crew } from './crew.mjs'
 import { settled } from './policies.mjs'
 import { spread } from './statistics.mjs'
@@ -15,23 +16,22 @@ const STOPPED = { size: 16_384, keys: 20, rate: 400, durationMs: 1_200, slow: 4 
 const CRAWLING = { size: 12_288, keys: 50, rate: 200, slow: 2, bytesPerSecond: 1_024 }
 const CRAWLING_MS = { smoke: 2_500, quick: 5_000, full: 60_000 }
 
-/** Readers that stop and read on later, under each policy. @param {Context} context @param {Subject} hub */
-export async function stopped(context, hub) {
-  const rows = []
-  for (const policy of /** @type {const} */ (['close', 'drop', 'latest']))
-    rows.push(...(await slowCase(context, hub, `${policy}, stopped`, policy, STOPPED)))
-  return rows
-}
-
 /**
- * Readers at 1 KB/s under `latest`. When the publishing has stopped they read the rest at once: what the kernel holds for them would take
- * an hour.
+ * Readers that stop and read on later, under each policy; and readers at 1 KB/s under `latest`, which read the rest at once when the publishing
+ * has stopped: what the kernel holds for them would take an hour. No time is measured, so all are at once.
  *
  * @param {Context} context @param {Subject} hub
  */
-export function crawling(context, hub) {
-  const load = { ...CRAWLING, durationMs: CRAWLING_MS[context.options.pace] }
-  return slowCase(context, hub, 'latest, 1 KB/s', 'latest', load)
+export async function slowCases(context, hub) {
+  const policies = /** @type {const} */ (['close', 'drop', 'latest'])
+  const crawling = { ...CRAWLING, durationMs: CRAWLING_MS[context.options.pace] }
+  const cases = [
+    ...policies.map((policy) => () => slowCase(context, hub, `${policy}, stopped`, policy, STOPPED)),
+    () => slowCase(context, hub, 'latest, 1 KB/s', 'latest', crawling),
+  ]
+  const outcomes = await atOnce(cases.length, cases, (run) => run())
+  for (const { error } of outcomes) if (error !== undefined) throw error
+  return outcomes.flatMap(({ value }) => value ?? [])
 }
 
 /** @param {Context} context @param {Subject} hub @param {string} label @param {Policy} policy @param {Load} load */

@@ -21,6 +21,9 @@ const SUBJECTS = [
   'channels',
 ]
 
+/** What targets are about. */
+const COMPARED = ['hub websocket', 'hub sse', 'c-loop websocket', 'ws-send websocket']
+
 /** What strace slows down is short: about so many messages, and at least one turn. */
 const TRACED_MESSAGES = 20
 
@@ -51,7 +54,7 @@ async function measure(context, webSockets, streams) {
     const contenders = [
       ...webSockets.filter(isFit).map((crew) => crew.contender('websocket', burst)),
       ...streams.filter(isFit).map((crew) => crew.contender('sse', burst)),
-    ]
+    ].map((contender) => ({ ...contender, isCompared: COMPARED.includes(contender.label) }))
     const measured = await interleaved(context, name, contenders)
     const shown = ['deliveriesPerSecond', 'serverBusy', 'generatorBusy']
     rows.push(...measured.rows(name, 'cpuUs', 'µs/delivery', shown))

@@ -5,6 +5,10 @@ import { interleaved } from '../lib/interleave.mjs'
 
 const RATE = 50
 
+/** What they need for each delivery, `fan-out` shows. */
+const CONTROLS = ['socket-write', 'ws-send', 'uws', 'node-sse']
+const OTHERS = ['hub', 'c-loop', 'socket.io', 'better-sse', 'nchan', 'centrifugo', 'mercure', 'channels']
+
 const TIMES = {
   smoke: { durationMs: 300, repeats: 1 },
   quick: { durationMs: 1_000, repeats: 1 },
@@ -20,20 +24,7 @@ export const scenario = {
     const { durationMs, repeats } = TIMES[pace]
     const rows = []
     for (const transport of /** @type {const} */ (['websocket', 'sse'])) {
-      const subjects = await context.choose([
-        'hub',
-        'c-loop',
-        'socket-write',
-        'ws-send',
-        'uws',
-        'node-sse',
-        'socket.io',
-        'better-sse',
-        'nchan',
-        'centrifugo',
-        'mercure',
-        'channels',
-      ])
+      const subjects = await context.choose([...CONTROLS, ...OTHERS], OTHERS)
       const limited = { ...context, options: { ...context.options, repeats } }
       rows.push(
         ...(await withCrews(limited, subjects, { transport }, async (crews) => {

@@ -17,7 +17,10 @@ export const scenario = {
   async run(context) {
     const { subscribers, size } = context.options
     const groups = (subscribers * GROUPS_EACH) / MEMBERS
-    const subjects = await context.choose(['hub', 'c-loop', 'socket-write', 'ws-send', 'uws'])
+    const subjects = await context.choose(
+      ['hub', 'c-loop', 'socket-write', 'ws-send', 'uws'],
+      ['hub', 'c-loop'],
+    )
     const settings = { transport: /** @type {const} */ ('websocket'), groups, groupsEach: GROUPS_EACH }
     return withCrews(context, subjects, settings, async (crews) => {
       const rows = []

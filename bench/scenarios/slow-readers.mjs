@@ -7,7 +7,7 @@
 import { Crew } from '../lib/crew.mjs'
 import { Measured } from '../lib/interleave.mjs'
 import { settled } from '../lib/policies.mjs'
-import { crawling, stopped } from '../lib/slow-cases.mjs'
+import { slowCases } from '../lib/slow-cases.mjs'
 import { median, plainTarget, target } from '../lib/statistics.mjs'
 
 /** @typedef {import('../types.d.ts').Context} Context */
@@ -27,7 +27,7 @@ const LOADS = {
     policies: ['drop'],
   },
   quick: {
-    ...{ subscribers: 200, size: 16_384, rate: 100, phaseMs: 4_000, pauses: 2, repeats: 1 },
+    ...{ subscribers: 100, size: 16_384, rate: 200, phaseMs: 2_000, pauses: 2, repeats: 1 },
     policies: ['drop'],
   },
   full: {
@@ -67,7 +67,7 @@ export const scenario = {
       rows.push(...measured.rows(name, 'p99', 'ms p99', shown))
       targets.push(...targetsOf(name, measured))
     }
-    rows.push(...(await stopped(context, hub)), ...(await crawling(context, hub)))
+    rows.push(...(await slowCases(context, hub)))
     return { settings: load, rows, targets }
   },
 }

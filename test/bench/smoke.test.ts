@@ -118,6 +118,12 @@ test('no scenario is left out, and the command ends well', () => {
   expect(outcome.code, outcome.stderr).toBe(0)
 })
 
+test('progress says how far the run is, and its end how long it took', () => {
+  for (const [i, name] of SCENARIOS.entries())
+    expect(outcome.stderr).toMatch(new RegExp(`^ *\\d+ s  ${i + 1} of ${SCENARIOS.length}, ${name}: `, 'm'))
+  expect(outcome.stdout).toMatch(/\nTook (\d+ min )?\d+ s\.\n$/)
+})
+
 test('the report has a section and a chart for each', () => {
   for (const name of SCENARIOS) expect(report).toContain(`<h2 id="${name}">`)
   expect(report.split('<svg ').length).toBeGreaterThan(SCENARIOS.length)

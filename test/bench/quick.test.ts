@@ -1,0 +1,101 @@
+/** What keeps the quick pass short: what no target compares is measured once or left out, and what is not timed is done at once. */
+import { expect, test } from 'vitest'
+import { parse } from '../../bench/lib/arguments.mjs'
+import { atOnce } from '../../bench/lib/at-once.mjs'
+import { createContext } from '../../bench/lib/context.mjs'
+import { interleaved } from '../../bench/lib/interleave.mjs'
+import { freePort } from '../../bench/lib/process-subject.mjs'
+import { timeText } from '../../bench/lib/progress.mjs'
+
+const SCENARIOS = [{ name: 'fan-out' }]
+const PINNING = { subject: [], load: [], text: 'not pinned' }
+
+/** Who was measured, in turn, with these arguments of the command. */
+async function measuredBy(argv: readonly string[]) {
+  const { options } = parse(argv, SCENARIOS, [])
+  const shown: string[] = []
+  const { context, notes } = createContext(options, PINNING, (text) => shown.push(text))
+  const order: string[] = []
+  const contender = (label: string, kind: 'hub' | 'control' | 'peer') => ({
+    ...{ label, kind, isCompared: kind !== 'peer' },
+    async measure() {
+      order.push(label)
+      if (label === 'broken') throw new Error('it fell over')
+      return { cpuUs: order.length }
+    },
+  })
+  const contenders = [
+    contender('hub', 'hub'),
+    contender('peer', 'peer'),
+    contender('c', 'control'),
+    contender('broken', 'peer'),
+  ]
+  const measured = await interleaved(context, 'case', contenders)
+  return { order, shown, notes, measured }
+}
+
+test('the quick pass measures once what no target compares, and the others in turns', async () => {
+  const { order, shown, notes, measured } = await measuredBy([])
+  expect(order).toEqual(['hub', 'peer', 'c', 'broken', 'c', 'hub', 'c', 'hub'])
+  expect(shown).toContain('case: peer (1 of 1)')
+  expect(shown).toContain('case: hub (3 of 3)')
+  expect([...notes]).toEqual(['case, broken failed: it fell over'])
+  expect(measured.rows('case', 'cpuUs', 'µs').map(({ subject }) => subject)).toEqual(['hub', 'peer', 'c'])
+})
+
+test('a scenario by its name, and repeats that are asked for, measure all alike', async () => {
+  const count = (order: readonly string[], label: string) => order.filter((name) => name === label).length
+  const named = await measuredBy(['fan-out'])
+  expect(count(named.order, 'peer')).toBe(15)
+  const asked = await measuredBy(['--repeats', '2'])
+  expect([count(asked.order, 'peer'), count(asked.order, 'hub')]).toEqual([2, 2])
+})
+
+test('the quick pass leaves subjects out, and says which; by name they are there', async () => {
+  const chosen = async (argv: readonly string[]) => {
+    const { options } = parse(argv, SCENARIOS, ['hub', 'ws-send', 'node-sse'])
+    const { context, notes } = createContext(options, PINNING, () => {})
+    const found = await context.choose(['hub', 'ws-send', 'node-sse'], ['hub'])
+    return { names: found.map(({ name }) => name), notes: [...notes] }
+  }
+  expect(await chosen([])).toEqual({
+    names: ['hub'],
+    notes: ['A quick pass has no time for ws-send, node-sse.'],
+  })
+  expect(await chosen(['--subject', 'hub,ws-send'])).toEqual({ names: ['hub', 'ws-send'], notes: [] })
+  expect(await chosen(['fan-out'])).toEqual({ names: ['hub', 'ws-send', 'node-sse'], notes: [] })
+})
+
+test('some at once: all are done, in their order, and a failure does not keep the others', async () => {
+  let running = 0
+  let most = 0
+  const outcomes = await atOnce(3, [1, 2, 3, 4, 5, 6, 7], async (n) => {
+    running++
+    most = Math.max(most, running)
+    // The later ones end first.
+    for (let i = 0; i < 20 - n; i++) await Promise.resolve()
+    running--
+    if (n === 2) throw new Error('two')
+    return n * 10
+  })
+  expect(outcomes.map(({ value }) => value)).toEqual([10, undefined, 30, 40, 50, 60, 70])
+  expect(outcomes[1]?.error).toEqual(new Error('two'))
+  expect(most).toBe(3)
+  expect(await atOnce(3, [], async () => 1)).toEqual([])
+})
+
+// Thousands of clients connect while programs start: the system gives them ports, and once in a while gave one of them a program's.
+test('a port for a program is none that the system gives to clients', async () => {
+  const port = await freePort()
+  expect(port).toBeGreaterThan(1_024)
+  expect(port).toBeLessThan(32_768)
+})
+
+test.each([
+  [0, '0 s'],
+  [59_400, '59 s'],
+  [59_600, '1 min 0 s'],
+  [151_000, '2 min 31 s'],
+])('%i ms are %s', (ms, text) => {
+  expect(timeText(ms)).toBe(text)
+})
