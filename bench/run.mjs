@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parse, USAGE, UsageError } from './lib/arguments.mjs'
+import { quickText } from './lib/bounds.mjs'
 import { createContext, generatorNotes } from './lib/context.mjs'
 import { machine, pinning } from './lib/machine.mjs'
 import { progressLine, timeText } from './lib/progress.mjs'
@@ -71,7 +72,9 @@ async function runAll(wanted, options, out) {
   const at = new Date().toISOString()
   const run = { at, tookMs, machine: machine(), pinning: pins.text, options, results }
   const files = write(run, out ?? RESULTS)
-  console.log([`\n${pins.text}`, ...files, `Took ${timeText(tookMs)}.`].join('\n'))
+  const advice = quickText(results, options.pace)
+  const end = [pins.text, ...(advice === null ? [] : [advice]), ...files, `Took ${timeText(tookMs)}.`]
+  console.log(`\n${end.join('\n')}`)
   return results.some(({ isFaulty }) => isFaulty) ? 1 : 0
 }
 

@@ -1,5 +1,6 @@
 // @ts-check
 /** The results as one HTML page that opens from disk: tables, charts, targets, and all that they depend on. */
+import { missedTexts } from './bounds.mjs'
 import { chartsOf, escaped } from './chart.mjs'
 import { figure, moreFigure, moreName } from './table.mjs'
 
@@ -47,7 +48,8 @@ function definitions(facts) {
 
 /** @param {Result} result */
 function section(result) {
-  const notes = result.notes.map((note) => `<li>${escaped(note)}</li>`).join('')
+  const remarks = [...missedTexts(result), ...result.notes]
+  const notes = remarks.map((note) => `<li>${escaped(note)}</li>`).join('')
   return `<h2 id="${result.scenario}">${escaped(result.title)}</h2>
 ${definitions(result.settings)}
 ${result.isFaulty ? '<p class="fault">Something went wrong in this scenario: see the notes.</p>' : ''}

@@ -1,5 +1,6 @@
 // @ts-check
 /** Results as text. */
+import { missedTexts } from './bounds.mjs'
 
 /** @typedef {import('../types.d.ts').Result} Result */
 /** @typedef {import('../types.d.ts').Row} Row */
@@ -55,7 +56,8 @@ export function moreFigure(key, value) {
 }
 
 /** @param {Result} result */
-export function resultText({ title, rows, targets, notes }) {
+export function resultText(result) {
+  const { title, rows, targets, notes } = result
   const keys = [...new Set(rows.flatMap((row) => Object.keys(row.more ?? {})))]
   const lines = [
     ['case', 'subject', 'median', 'low', 'high', 'unit', ...keys.map(moreName)],
@@ -69,7 +71,7 @@ export function resultText({ title, rows, targets, notes }) {
   ]
   const parts = [`\n${title}\n`, columns(lines)]
   if (targets.length > 0) parts.push('', columns([['case', 'target', 'is', ''], ...targets.map(targetLine)]))
-  for (const note of notes) parts.push(`  * ${note}`)
+  for (const note of [...missedTexts(result), ...notes]) parts.push(`  * ${note}`)
   return parts.join('\n')
 }
 
