@@ -139,6 +139,38 @@ static void usage(void) {
     resident * sysconf(_SC_PAGESIZE));
 }
 
+/* Answers a command: `burst turns per_turn first size groups`, or anything else for `usage`. */
+static void answer(const char *line) {
+  int turns, per_turn, size, count;
+  long first;
+  if (sscanf(line, "burst %d %d %ld %d %d", &turns, &per_turn, &first, &size, &count) == 5) {
+    burst(turns, per_turn, first, size, count);
+    printf("done\n");
+  } else {
+    usage();
+  }
+  fflush(stdout);
+}
+
+static char input[65536];
+static size_t input_length;
+
+/* Answers all commands that have come: in an open loop several may, and poll() does not see what has been read already. False at the end. */
+static int answer_all(void) {
+  ssize_t n = read(0, input + input_length, sizeof input - input_length);
+  if (n <= 0) return 0;
+  input_length += n;
+  char *line = input, *end;
+  while ((end = memchr(line, '\n', input + input_length - line))) {
+    *end = 0;
+    answer(line);
+    line = end + 1;
+  }
+  input_length -= line - input;
+  memmove(input, line, input_length);
+  return 1;
+}
+
 int main(void) {
   struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
   socklen_t length = sizeof address;
@@ -154,21 +186,9 @@ int main(void) {
   printf("%d\n", ntohs(address.sin_port));
   fflush(stdout);
   struct pollfd polled[2] = { { .fd = 0, .events = POLLIN }, { .fd = listener, .events = POLLIN } };
-  char line[256];
   while (poll(polled, 2, -1) > 0) {
     if (polled[1].revents) take(listener);
-    if (!polled[0].revents) continue;
-    /* One command at a time, each answered: nothing is left in the buffer. */
-    if (!fgets(line, sizeof line, stdin)) return 0;
-    int turns, per_turn, size, count;
-    long first;
-    if (sscanf(line, "burst %d %d %ld %d %d", &turns, &per_turn, &first, &size, &count) == 5) {
-      burst(turns, per_turn, first, size, count);
-      printf("done\n");
-    } else {
-      usage();
-    }
-    fflush(stdout);
+    if (polled[0].revents && !answer_all()) return 0;
   }
   return 0;
 }
