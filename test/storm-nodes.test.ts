@@ -21,6 +21,7 @@ interface Broker {
   readonly layer: string
   /** SIGKILL, and a new process with what the old one kept. */
   restart(): Promise<void>
+  stop(): Promise<void>
 }
 
 const BROKERS: Readonly<Record<string, () => Promise<Broker>>> = {
@@ -28,6 +29,7 @@ const BROKERS: Readonly<Record<string, () => Promise<Broker>>> = {
     const server = await startRedis({ persistence: 'aof' })
     return {
       layer: server.url,
+      stop: () => server.stop(),
       async restart() {
         await server.kill()
         await server.start()
@@ -35,9 +37,11 @@ const BROKERS: Readonly<Record<string, () => Promise<Broker>>> = {
     }
   },
   async 'a Redis Cluster'() {
-    const { nodes } = await startCluster(3, { persistence: 'aof' })
+    const cluster = await startCluster(3, { persistence: 'aof' })
+    const { nodes } = cluster
     let kills = 0
     return {
+      stop: () => cluster.stop(),
       layer: `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
       async restart() {
         const node = nodes[kills++ % nodes.length]
@@ -50,6 +54,7 @@ const BROKERS: Readonly<Record<string, () => Promise<Broker>>> = {
     const server = await natsServer()
     return {
       layer: server.url,
+      stop: () => server.stop(),
       async restart() {
         await server.kill()
         await server.start()
@@ -76,6 +81,7 @@ async function pass(startBroker: () => Promise<Broker>, { nodes, kills }: Weathe
   onTestFinished(async () => {
     publisher.close()
     await Promise.all(hubs.map((hub) => hub.stop()))
+    await broker.stop()
   })
   const random = seeded(seed)
   let isOver = false
