@@ -12,9 +12,9 @@ const ONE_WRITE =
 const BEFORE_THE_WRITE =
   'what a message costs before it is written, shared by the subscribers: a line of ndjson, checks, the way through the layer, the answer.'
 const TWO_FORMATS =
-  'each format is framed, concatenated and sealed for half of the members. How much of the difference that is was not profiled.'
+  'each format is framed, concatenated and sealed for half of the members; the rest of the profile is that of one format, most of it writes.'
 const COMBINATIONS =
-  'members do not have the same run: it is concatenated and sealed anew for each combination of groups. How much of the difference that is was not profiled.'
+  'members do not have the same run: it is concatenated and sealed anew for each combination of groups; in the profile that is what the hub has more of than with one group.'
 const HANDSHAKE =
   'what a bare handshake has not: routing, origin and host, the consumer’s connect, joining; on SSE also an open event.'
 const KEPT =
