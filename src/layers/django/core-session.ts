@@ -103,11 +103,13 @@ export class CoreSession implements DjangoSession {
   }
 
   async groupSend(group: string, encoded: Buffer): Promise<void> {
-    const { settings } = this.#options.node
-    const began = settings.clock.now()
+    const isLate = this.#deadline()
     const members = await this.#membersOf(group)
-    // The sender has been told that it took too long.
-    if (settings.clock.now() - began > settings.timeoutMs) return
+    // The sender may have been told that it took too long. Deadlines are looked at now and then only, so it may also still wait.
+    if (isLate()) {
+      const text = 'Redis took too long to say who is in the group, so nothing was sent.'
+      throw new GroupcastError('layer-unavailable', text)
+    }
     const processes = grouped(members, nonLocalName)
     const byHost = grouped(processes, ([process]) => this.#hostOf(process))
     const appends = [...byHost].map(([host, entries]) => this.#append(host, entries, encoded))
@@ -151,7 +153,8 @@ export class CoreSession implements DjangoSession {
   }
 
   async flush(): Promise<void> {
-    await Promise.all(this.#options.hosts.map((host) => this.#flushHost(host)))
+    const isLate = this.#deadline()
+    await Promise.all(this.#options.hosts.map((host) => this.#flushHost(host, isLate)))
   }
 
   async probe(): Promise<void> {
@@ -201,6 +204,13 @@ export class CoreSession implements DjangoSession {
         else onTaken(this.#taken(host, queue, message, score))
       },
     })
+  }
+
+  /** From now on; tells whether whoever called may have been told that it took too long. */
+  #deadline(): () => boolean {
+    const { clock, timeoutMs } = this.#options.node.settings
+    const until = clock.now() + timeoutMs
+    return () => clock.now() >= until
   }
 
   #hostOf(name: string): CoreHost {
@@ -298,10 +308,12 @@ export class CoreSession implements DjangoSession {
     return hosts[scores.indexOf(Math.min(...scores))] ?? first
   }
 
-  async #flushHost(host: CoreHost): Promise<void> {
+  async #flushHost(host: CoreHost, isLate: () => boolean): Promise<void> {
     const { keys } = this.#options
     let cursor = '0'
     do {
+      // Nobody expects any more that messages disappear.
+      if (isLate()) throw new GroupcastError('layer-timeout', 'It took too long: some queues may be left.')
       const reply = await host.send('SCAN', cursor, 'MATCH', keys.all, 'COUNT', SCAN_COUNT, 'TYPE', 'zset')
       const [next, found] = reply as [Buffer, Buffer[]]
       const queues = found.map(String).filter((key) => keys.isQueue(key))

@@ -114,6 +114,40 @@ describe('memberships', () => {
   })
 })
 
+describe('an answer that comes after the deadline, and before deadlines are looked at', () => {
+  /** Deadlines are looked at every 100 ms: at 5000, when it is not over, and at 5100. */
+  const timeoutMs = 5_030
+  const late = 5_040
+
+  // groupSend resolved, and nothing was sent: the session took its sender for told, which is told up to 100 ms later.
+  test('groupSend rejects, and nothing is sent', async () => {
+    const clock = manualClock()
+    const options = optionsOf({ clock, timeoutMs })
+    const [sender, reader] = [await startNode(options), await startNode(options)]
+    await reader.layer.groupAdd('room')
+    const sent = sender.layer.groupSend('room', json(1)).then(
+      () => 'sent',
+      (error) => [errorCodeOf(error), String(error)],
+    )
+    clock.advance(late)
+    expect(await sent).toEqual(['layer-unavailable', expect.stringMatching(/nothing was sent/)])
+    await sender.layer.groupSend('room', json(2))
+    await until('it has come', () => reader.numbers.length > 0)
+    expect(reader.numbers).toEqual([2])
+  })
+
+  test('flush rejects, since it may have left queues', async () => {
+    const clock = manualClock()
+    const { layer } = await startNode(optionsOf({ clock, timeoutMs }))
+    const queues = Array.from({ length: 3_000 }, (_, n) => `other.${n}`)
+    await redis('MSET', ...queues.flatMap((queue) => [queue, '1']))
+    const flushed = layer.flush()
+    clock.advance(late)
+    await expect(flushed).rejects.toMatchObject({ code: 'layer-timeout' })
+    await redis('DEL', ...queues)
+  })
+})
+
 describe('clocks', () => {
   test('a node whose clock is ahead throws away neither messages of others nor their memberships', async () => {
     const options = optionsOf()
