@@ -86,7 +86,9 @@ for base in bases:
     for parent in base.__mro__[:-1]:
         print(*re.findall(r'self\\.(\\w+) = ', inspect.getsource(parent)), sep='\\n')`
   const names = new Set(python(program, []).filter((name) => name !== ''))
-  expect([...names]).toEqual(expect.arrayContaining(['dispatch', 'scope', 'send_json', 'http_request', 'body']))
+  expect([...names]).toEqual(
+    expect.arrayContaining(['dispatch', 'scope', 'send_json', 'http_request', 'body']),
+  )
   for (const name of names) {
     for (const type of [name, name.replaceAll('_', '.')]) {
       expect(() => msgpackFormat.encode(JSON.stringify({ type })), type).toThrow(/its type/)

@@ -77,6 +77,7 @@ export class CoreSession implements DjangoSession {
     await Promise.all(hosts.map((host) => host.assertReads(own)))
     await Promise.all(hosts.map((host) => host.measure()))
     await Promise.all(hosts.map((host) => host.send('SET', keys.mark(node.nodeId), 1, 'EX', MARK_SECONDS)))
+    await this.#removeStrays()
     await this.#joinAll(members.groups())
   }
 
@@ -86,15 +87,23 @@ export class CoreSession implements DjangoSession {
 
   async groupAdd(group: string): Promise<void> {
     const { members } = this.#options
+    const isLate = this.#deadline()
     const channel = members.next(group)
-    await this.#join(group, channel)
+    try {
+      await this.#join(group, channel)
+      // Whoever called may have been told so, and nobody would ever take the node out again.
+      if (isLate()) throw new GroupcastError('layer-timeout', 'Redis took too long to add the group.')
+    } catch (error) {
+      // Should that fail, the next session does it.
+      this.#remove(group, channel).catch(() => {})
+      throw error
+    }
     members.join(group, channel)
   }
 
   async groupDiscard(group: string): Promise<void> {
-    const { members, keys } = this.#options
-    const channel = members.leave(group)
-    if (channel !== null) await this.#hostOf(group).send('ZREM', keys.group(group), channel)
+    const channel = this.#options.members.leave(group)
+    if (channel !== null) await this.#remove(group, channel)
   }
 
   /** Under another channel it gets nothing of what was sent before. */
@@ -225,6 +234,21 @@ export class CoreSession implements DjangoSession {
       host.send('ZADD', key, scores.next(), channel),
       host.send('EXPIRE', key, Math.ceil(node.settings.groupExpiryMs / 1000)),
     ])
+  }
+
+  async #remove(group: string, channel: string): Promise<void> {
+    const { keys, members } = this.#options
+    await this.#hostOf(group).send('ZREM', keys.group(group), channel)
+    members.removed(channel)
+  }
+
+  /** Those that a session before could not take out of their groups. */
+  async #removeStrays(): Promise<void> {
+    const strays = this.#options.members.strays()
+    for (let start = 0; start < strays.length; start += RUN) {
+      const some = strays.slice(start, start + RUN)
+      await Promise.all(some.map(([channel, group]) => this.#remove(group, channel)))
+    }
   }
 
   async #joinAll(groups: readonly string[]): Promise<void> {
