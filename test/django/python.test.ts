@@ -72,3 +72,26 @@ for line in sys.stdin:
     expect(fernet.decrypt(Buffer.from(lines[2 * index + 1] as string), 70)).toEqual(plain)
   }
 })
+
+// A message of type "dispatch" or "scope" ended each consumer that got it, and "websocket.disconnect" made it leave: they are found as handlers.
+test('no type is sent that is found among what consumers of Channels have themselves', () => {
+  const program = `
+import inspect, re
+from channels.consumer import AsyncConsumer, SyncConsumer
+from channels.generic import http, websocket
+bases = [AsyncConsumer, SyncConsumer, http.AsyncHttpConsumer, websocket.WebsocketConsumer, websocket.JsonWebsocketConsumer,
+         websocket.AsyncWebsocketConsumer, websocket.AsyncJsonWebsocketConsumer]
+for base in bases:
+    print(*dir(base), sep='\\n')
+    for parent in base.__mro__[:-1]:
+        print(*re.findall(r'self\\.(\\w+) = ', inspect.getsource(parent)), sep='\\n')`
+  const names = new Set(python(program, []).filter((name) => name !== ''))
+  expect([...names]).toEqual(
+    expect.arrayContaining(['dispatch', 'scope', 'send_json', 'http_request', 'body']),
+  )
+  for (const name of names) {
+    for (const type of [name, name.replaceAll('_', '.')]) {
+      expect(() => msgpackFormat.encode(JSON.stringify({ type })), type).toThrow(/its type/)
+    }
+  }
+})

@@ -10,6 +10,8 @@ export class CoreMembers {
   readonly #queues: number
   readonly #channels = new Map<string, string>()
   readonly #groups = new Map<string, string>()
+  /** Channels that may be in a group at Redis and must not be, by their groups: the node left, or does not know whether it came in. */
+  readonly #strays = new Map<string, string>()
   #last = 0
 
   constructor(nodeId: string, queues: number) {
@@ -25,23 +27,37 @@ export class CoreMembers {
     return [nonLocalName(nodeChannel(this.#nodeId, '')), ...ofGroups]
   }
 
-  /** Another channel for a group. It gets messages once it is {@link join}ed. */
+  /** Another channel for a group. It is a stray until it is {@link join}ed, and gets messages from then on. */
   next(group: string): string {
-    return this.#channel(crc32(group) % this.#queues, (++this.#last).toString(36))
+    const channel = this.#channel(crc32(group) % this.#queues, (++this.#last).toString(36))
+    this.#strays.set(channel, group)
+    return channel
   }
 
   join(group: string, channel: string): void {
     this.#channels.set(group, channel)
     this.#groups.set(channel, group)
+    this.#strays.delete(channel)
   }
 
-  /** @returns the channel that the group had */
+  /** @returns the channel that the group had, which is a stray until it is {@link removed} */
   leave(group: string): string | null {
     const channel = this.#channels.get(group)
     if (channel === undefined) return null
     this.#channels.delete(group)
     this.#groups.delete(channel)
+    this.#strays.set(channel, group)
     return channel
+  }
+
+  /** The channel is in no group at Redis. */
+  removed(channel: string): void {
+    this.#strays.delete(channel)
+  }
+
+  /** Channels that are to be taken out of their groups at Redis. */
+  strays(): [channel: string, group: string][] {
+    return [...this.#strays]
   }
 
   channelOf(group: string): string | null {

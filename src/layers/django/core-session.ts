@@ -77,6 +77,7 @@ export class CoreSession implements DjangoSession {
     await Promise.all(hosts.map((host) => host.assertReads(own)))
     await Promise.all(hosts.map((host) => host.measure()))
     await Promise.all(hosts.map((host) => host.send('SET', keys.mark(node.nodeId), 1, 'EX', MARK_SECONDS)))
+    await this.#removeStrays()
     await this.#joinAll(members.groups())
   }
 
@@ -86,15 +87,23 @@ export class CoreSession implements DjangoSession {
 
   async groupAdd(group: string): Promise<void> {
     const { members } = this.#options
+    const isLate = this.#deadline()
     const channel = members.next(group)
-    await this.#join(group, channel)
+    try {
+      await this.#join(group, channel)
+      // Whoever called may have been told so, and nobody would ever take the node out again.
+      if (isLate()) throw new GroupcastError('layer-timeout', 'Redis took too long to add the group.')
+    } catch (error) {
+      // Should that fail, the next session does it.
+      this.#remove(group, channel).catch(() => {})
+      throw error
+    }
     members.join(group, channel)
   }
 
   async groupDiscard(group: string): Promise<void> {
-    const { members, keys } = this.#options
-    const channel = members.leave(group)
-    if (channel !== null) await this.#hostOf(group).send('ZREM', keys.group(group), channel)
+    const channel = this.#options.members.leave(group)
+    if (channel !== null) await this.#remove(group, channel)
   }
 
   /** Under another channel it gets nothing of what was sent before. */
@@ -103,11 +112,13 @@ export class CoreSession implements DjangoSession {
   }
 
   async groupSend(group: string, encoded: Buffer): Promise<void> {
-    const { settings } = this.#options.node
-    const began = settings.clock.now()
+    const isLate = this.#deadline()
     const members = await this.#membersOf(group)
-    // The sender has been told that it took too long.
-    if (settings.clock.now() - began > settings.timeoutMs) return
+    // The sender may have been told that it took too long. Deadlines are looked at now and then only, so it may also still wait.
+    if (isLate()) {
+      const text = 'Redis took too long to say who is in the group, so nothing was sent.'
+      throw new GroupcastError('layer-unavailable', text)
+    }
     const processes = grouped(members, nonLocalName)
     const byHost = grouped(processes, ([process]) => this.#hostOf(process))
     const appends = [...byHost].map(([host, entries]) => this.#append(host, entries, encoded))
@@ -151,7 +162,8 @@ export class CoreSession implements DjangoSession {
   }
 
   async flush(): Promise<void> {
-    await Promise.all(this.#options.hosts.map((host) => this.#flushHost(host)))
+    const isLate = this.#deadline()
+    await Promise.all(this.#options.hosts.map((host) => this.#flushHost(host, isLate)))
   }
 
   async probe(): Promise<void> {
@@ -203,6 +215,13 @@ export class CoreSession implements DjangoSession {
     })
   }
 
+  /** From now on; tells whether whoever called may have been told that it took too long. */
+  #deadline(): () => boolean {
+    const { clock, timeoutMs } = this.#options.node.settings
+    const until = clock.now() + timeoutMs
+    return () => clock.now() >= until
+  }
+
   #hostOf(name: string): CoreHost {
     const { hosts } = this.#options
     return hosts[shardOf(name, hosts.length)] as CoreHost
@@ -215,6 +234,21 @@ export class CoreSession implements DjangoSession {
       host.send('ZADD', key, scores.next(), channel),
       host.send('EXPIRE', key, Math.ceil(node.settings.groupExpiryMs / 1000)),
     ])
+  }
+
+  async #remove(group: string, channel: string): Promise<void> {
+    const { keys, members } = this.#options
+    await this.#hostOf(group).send('ZREM', keys.group(group), channel)
+    members.removed(channel)
+  }
+
+  /** Those that a session before could not take out of their groups. */
+  async #removeStrays(): Promise<void> {
+    const strays = this.#options.members.strays()
+    for (let start = 0; start < strays.length; start += RUN) {
+      const some = strays.slice(start, start + RUN)
+      await Promise.all(some.map(([channel, group]) => this.#remove(group, channel)))
+    }
   }
 
   async #joinAll(groups: readonly string[]): Promise<void> {
@@ -298,10 +332,12 @@ export class CoreSession implements DjangoSession {
     return hosts[scores.indexOf(Math.min(...scores))] ?? first
   }
 
-  async #flushHost(host: CoreHost): Promise<void> {
+  async #flushHost(host: CoreHost, isLate: () => boolean): Promise<void> {
     const { keys } = this.#options
     let cursor = '0'
     do {
+      // Nobody expects any more that messages disappear.
+      if (isLate()) throw new GroupcastError('layer-timeout', 'It took too long: some queues may be left.')
       const reply = await host.send('SCAN', cursor, 'MATCH', keys.all, 'COUNT', SCAN_COUNT, 'TYPE', 'zset')
       const [next, found] = reply as [Buffer, Buffer[]]
       const queues = found.map(String).filter((key) => keys.isQueue(key))

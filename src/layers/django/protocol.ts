@@ -70,12 +70,34 @@ export async function connectAll<T extends string>(
           return [purpose, connection] as const
         })
         await Promise.all(entries.map(([, connection]) => connection.connect()))
+        await Promise.all(entries.map(([, connection]) => assertPrimary(connection)))
         return Object.fromEntries(entries) as Record<T, RedisConnection>
       }),
     )
   } catch (error) {
     for (const connection of opened) connection.destroy()
     throw explained(error)
+  }
+}
+
+/**
+ * Rejects where the server is a replica. It takes publications, which reach nobody on the primary, and says nothing; what writes would be refused.
+ */
+export async function assertPrimary(connection: RedisConnection): Promise<void> {
+  const role = await roleOf(connection)
+  if (role === 'master') return
+  throw new Error(`READONLY The server is a ${role}, not a primary: a failover may be under way.`)
+}
+
+/** Asked in the way that takes no permission but to connect. */
+async function roleOf(connection: RedisConnection): Promise<unknown> {
+  try {
+    const fields = (await connection.send('HELLO')) as unknown[]
+    return fields[fields.indexOf('role') + 1]
+  } catch (error) {
+    // Redis before 6, which lets everybody ask so.
+    if (!/unknown command/i.test(String(error))) throw error
+    return ((await connection.send('ROLE')) as unknown[])[0]
   }
 }
 

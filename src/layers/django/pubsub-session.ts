@@ -2,7 +2,7 @@ import { deferred } from '../broker/deferred.ts'
 import type { Attempt } from '../broker/lifeline.ts'
 import type { RedisConnection } from '../broker/redis-connection.ts'
 import { nodeChannel } from './names.ts'
-import { type DjangoSession, type ProtocolNode, watched } from './protocol.ts'
+import { assertPrimary, type DjangoSession, type ProtocolNode, watched } from './protocol.ts'
 import { shardOf } from './shards.ts'
 
 /** Topics that go into one command. */
@@ -116,7 +116,9 @@ export class PubsubSession implements DjangoSession {
   async flush(): Promise<void> {}
 
   async probe(): Promise<void> {
-    await Promise.all(this.#options.hosts.map((host) => this.#probeHost(host)))
+    const { hosts } = this.#options
+    await Promise.all(hosts.map((host) => this.#probeHost(host)))
+    await Promise.all(hosts.map(({ commands }) => assertPrimary(commands)))
   }
 
   destroy(): void {

@@ -32,9 +32,25 @@ export class UncarriableError extends Error {
 /** The key under which the core protocol carries whom a message is for. */
 export const CHANNEL_KEY = '__asgi_channel__'
 
+/**
+ * What consumers of Channels have of their own, by the names that handlers would have. Some end a consumer when they are called with a message, others
+ * make it believe that its client has come, gone or written.
+ */
+const MACHINERY: ReadonlySet<string> = new Set([
+  ...['as_asgi', 'base_send', 'channel_layer', 'channel_layer_alias', 'channel_name', 'channel_receive'],
+  ...['consumer_class', 'consumer_initkwargs', 'dispatch', 'groups', 'scope', 'send'],
+  ...['accept', 'close', 'connect', 'disconnect', 'receive'],
+  ...['websocket_connect', 'websocket_disconnect', 'websocket_receive'],
+  ...['decode_json', 'encode_json', 'receive_json', 'send_json'],
+  ...['body', 'handle', 'http_disconnect', 'http_request', 'send_body', 'send_headers', 'send_response'],
+])
+
 /** Why no consumer of Django survives a message of this type; `null` when one may. */
 export function typeProblem(type: string): string | null {
   // Channels turns dots into underscores, and takes no handler that starts with one.
-  const isPrivate = type.startsWith('_') || type.startsWith('.')
-  return isPrivate ? `its type ${quote(type)} starts with ${quote(type[0])}` : null
+  const handler = type.replaceAll('.', '_')
+  if (handler.startsWith('_')) return `its type ${quote(type)} starts with ${quote(type[0])}`
+  return MACHINERY.has(handler)
+    ? `its type ${quote(type)} is no handler of a consumer, but what Channels itself calls ${handler}`
+    : null
 }

@@ -85,6 +85,20 @@ describe('memberships', () => {
     await until('it has come', () => numbers.includes(7))
   })
 
+  // It stayed in Redis, and the node got and dropped what came of the group until group_expiry: only a session that could still send took it out.
+  test('a group that is discarded while Redis is away is left when it is back', async () => {
+    const clock = manualClock()
+    const options = optionsOf({ clock })
+    const { layer, statuses, ready } = await startNode(options)
+    for (const group of ['left', 'kept']) await layer.groupAdd(group)
+    await redis('CLIENT', 'KILL', 'TYPE', 'normal')
+    await until('the loss is noticed', () => statuses.at(-1)?.state === 'connecting')
+    await layer.groupDiscard('left')
+    clock.advance(1_000)
+    await ready()
+    expect(await linesOf('KEYS', `${options.prefix}:group:*`)).toEqual([`${options.prefix}:group:kept`])
+  })
+
   test('FLUSHALL: the loss is said once, and all memberships come back', async () => {
     const clock = manualClock()
     const { layer, numbers, statuses, reports } = await startNode(optionsOf({ clock }))
@@ -111,6 +125,64 @@ describe('memberships', () => {
     await redis('ZADD', `${options.prefix}:group:big`, ...members)
     await layer.groupSend('big', json(1))
     expect(await redis('ZCARD', `${options.prefix}specific.p!`)).toBe('1')
+  })
+})
+
+describe('an answer that comes after the deadline, and before deadlines are looked at', () => {
+  /** Deadlines are looked at every 100 ms: at 5000, when it is not over, and at 5100. */
+  const timeoutMs = 5_030
+  const late = 5_040
+
+  // groupSend resolved, and nothing was sent: the session took its sender for told, which is told up to 100 ms later.
+  test('groupSend rejects, and nothing is sent', async () => {
+    const clock = manualClock()
+    const options = optionsOf({ clock, timeoutMs })
+    const [sender, reader] = [await startNode(options), await startNode(options)]
+    await reader.layer.groupAdd('room')
+    const sent = sender.layer.groupSend('room', json(1)).then(
+      () => 'sent',
+      (error) => [errorCodeOf(error), String(error)],
+    )
+    clock.advance(late)
+    expect(await sent).toEqual(['layer-unavailable', expect.stringMatching(/nothing was sent/)])
+    await sender.layer.groupSend('room', json(2))
+    await until('it has come', () => reader.numbers.length > 0)
+    expect(reader.numbers).toEqual([2])
+  })
+
+  // The node stayed a member for ever of each group whose groupAdd had timed out: it wrote the membership down, and refreshed it, after that was said.
+  test.each(['before', 'after'])(
+    'groupAdd rejects %s deadlines are looked at, and leaves no membership',
+    async (when) => {
+      const clock = manualClock()
+      const options = optionsOf({ clock, timeoutMs })
+      const { layer, numbers } = await startNode(options)
+      const added = layer.groupAdd('room')
+      clock.advance(when === 'before' ? late : timeoutMs + 100)
+      await expect(added).rejects.toMatchObject({ code: 'layer-timeout' })
+      const key = `${options.prefix}:group:room`
+      await vi.waitUntil(async () => (await redis('EXISTS', key)) === '0', { timeout: 5000 })
+      await layer.groupAdd('other')
+      await redis('DEL', `${options.prefix}:group:other`)
+      // Memberships are written again by turns, the first one now.
+      clock.advance(1_000)
+      await vi.waitUntil(async () => (await redis('EXISTS', `${options.prefix}:group:other`)) === '1')
+      expect(await redis('EXISTS', key)).toBe('0')
+      await layer.groupAdd('room')
+      await layer.groupSend('room', json(2))
+      await until('it has come', () => numbers.length === 1)
+    },
+  )
+
+  test('flush rejects, since it may have left queues', async () => {
+    const clock = manualClock()
+    const { layer } = await startNode(optionsOf({ clock, timeoutMs }))
+    const queues = Array.from({ length: 3_000 }, (_, n) => `other.${n}`)
+    await redis('MSET', ...queues.flatMap((queue) => [queue, '1']))
+    const flushed = layer.flush()
+    clock.advance(late)
+    await expect(flushed).rejects.toMatchObject({ code: 'layer-timeout' })
+    await redis('DEL', ...queues)
   })
 })
 
