@@ -67,7 +67,7 @@ beforeAll(async () => {
   results = JSON.parse(readFileSync(join(folder, file ?? ''), 'utf8')).results
   report = readFileSync(join(folder, 'report.html'), 'utf8')
   rmSync(folder, { recursive: true })
-}, 120_000)
+}, 300_000)
 
 test.each(SCENARIOS)('%s', (name) => {
   const result = results.find(({ scenario }) => scenario === name)

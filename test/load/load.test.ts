@@ -50,7 +50,8 @@ test.each(['websocket', 'sse', 'mixed'] as const)('%s clients get every message'
   expect(report.sampled).toBeGreaterThan(0)
   expect(report.latency.count).toBe(600)
   expect(report.timeToLast.count).toBe(30)
-  expect(report.latency.max).toBeLessThanOrEqual(report.timeToLast.max + 0.1)
+  // Both are rounded to three digits, which is more than a tenth of a millisecond where a busy machine was late.
+  expect(report.latency.max).toBeLessThanOrEqual(report.timeToLast.max * 1.001 + 0.1)
 })
 
 test('several groups, each client in some of them, published in bulk', async () => {
