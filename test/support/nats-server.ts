@@ -1,10 +1,22 @@
 /** A real nats-server for tests, on a free port, with a store of its own. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from './until.ts'
+
+/** A run that is killed leaves no servers behind, where the system can see to that. */
+const ENDS_WITH_US = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL'] : []
 
 /** What a server is started with. */
 export interface NatsServerOptions {
@@ -54,7 +66,8 @@ export class NatsServer {
     )
     // Debian has it where the PATH of an ordinary user does not lead.
     const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
-    const child = spawn('nats-server', ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'], env })
+    const [program = '', ...args] = [...ENDS_WITH_US, 'nats-server', '-c', file]
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], env })
     this.#child = child
     this.#log = ''
     child.stderr?.on('data', (chunk) => {

@@ -28,9 +28,9 @@ describe('the contract, on a cluster', { timeout: 60_000 }, () => {
       }
     },
   })
-  // Those that several copies make harder; each makes its streams anew, which takes a second.
-  const harder = new Set([3, 4, 6, 15, 19, 20, 22])
-  for (const { title, run } of cases.filter(({ obligation }) => harder.has(obligation))) test(title, run)
+  // History and queues, which several servers keep. What docs/nats.md says of groups without history on a cluster is no more than likely.
+  const kept = new Set([6, 9, 14, 15, 19, 20, 22])
+  for (const { title, run } of cases.filter(({ obligation }) => kept.has(obligation))) test(title, run)
 })
 
 async function removeStreams(prefix: string): Promise<void> {
