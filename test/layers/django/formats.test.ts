@@ -161,6 +161,13 @@ describe('what would end a consumer of Django is refused', () => {
     },
   )
 
+  // Python's json raises for a whole number of 4301 digits, and the consumer ended: JSON was taken to carry any.
+  test.each(['', '-'])('%sa whole number of more digits than Python reads, in JSON', (sign) => {
+    const jsonOf = (count: number) => `{"type":"x","a":${sign}${'9'.repeat(count)}}`
+    expect(() => jsonFormat.encode(jsonOf(4301))).toThrow(/4300 digits/)
+    expect(jsonFormat.encode(jsonOf(4300)).toString()).toBe(jsonOf(4300))
+  })
+
   test('the key of the core protocol is an ordinary one further down', () => {
     const json = '{"type":"x","a":{"__asgi_channel__":"b","type":null},"b":[{"__asgi_channel__":1}]}'
     for (const format of [msgpackFormat, jsonFormat])
