@@ -151,15 +151,17 @@ describe('what would end a consumer of Django is refused', () => {
     for (const format of [msgpackFormat, jsonFormat]) expect(() => format.encode(json)).toThrow(why)
   })
 
-  test.each(['18446744073709551616', '-9223372036854775809', '100000000000000000000'])(
-    'the whole number %s, which msgpack cannot carry',
-    (digits) => {
-      expect(() => msgpackFormat.encode(`{"type":"x","a":${digits}}`)).toThrow(/64 bits/)
-      // Python's json can.
-      const json = `{"type":"x","a":${digits}}`
-      expect(jsonFormat.decode(jsonFormat.encode(json)).json).toBe(json)
-    },
-  )
+  test.each([
+    '18446744073709551616',
+    '-9223372036854775809',
+    '100000000000000000000',
+    '-99999999999999999999',
+  ])('the whole number %s, which msgpack cannot carry', (digits) => {
+    expect(() => msgpackFormat.encode(`{"type":"x","a":${digits}}`)).toThrow(/64 bits/)
+    // Python's json can.
+    const json = `{"type":"x","a":${digits}}`
+    expect(jsonFormat.decode(jsonFormat.encode(json)).json).toBe(json)
+  })
 
   // Python's json raises for a whole number of 4301 digits, and the consumer ended: JSON was taken to carry any.
   test.each(['', '-'])('%sa whole number of more digits than Python reads, in JSON', (sign) => {
