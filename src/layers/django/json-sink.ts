@@ -73,7 +73,10 @@ export class JsonSink implements ValueSink {
   }
 }
 
-/** Writes JSON that a consumer of Django can use: see {@link MsgpackSink} for what it cannot. Python has whole numbers of any size. */
+/** Python reads no whole number of more digits. */
+const MOST_DIGITS = 4_300
+
+/** Writes JSON that a consumer of Django can use: see {@link MsgpackSink} for what it cannot. Python has whole numbers far beyond 64 bits. */
 export class CheckedJsonSink extends JsonSink {
   override key(text: string): void {
     assertWellFormed(text)
@@ -83,6 +86,12 @@ export class CheckedJsonSink extends JsonSink {
   override text(text: string): void {
     assertWellFormed(text)
     super.text(text)
+  }
+
+  override integer(digits: string): void {
+    if (digits.replace('-', '').length > MOST_DIGITS)
+      throw new UncarriableError(`it has a whole number of more than ${MOST_DIGITS} digits`)
+    super.integer(digits)
   }
 
   override float(value: number): void {

@@ -16,6 +16,8 @@ const MAP: Family = { short: 0x80, most: 15, long: [null, 0xde, 0xdf] }
 
 const MOST_UINT64 = 2n ** 64n - 1n
 const LEAST_INT64 = -(2n ** 63n)
+/** Of a whole number of 64 bits, with its sign. */
+const MOST_DIGITS = 20
 
 /** A map with one entry more: what was written for its key and its value. */
 export function withEntry(map: Buffer, entry: Buffer): Buffer {
@@ -80,6 +82,8 @@ export class MsgpackSink implements ValueSink {
     this.#count()
     // Fifteen digits and a sign are exact as a number.
     if (digits.length <= 15) this.#integer(Number(digits))
+    // To read a million digits keeps the loop busy.
+    else if (digits.length > MOST_DIGITS) refuseInteger()
     else this.#bigInteger(BigInt(digits))
   }
 
@@ -125,9 +129,7 @@ export class MsgpackSink implements ValueSink {
   }
 
   #bigInteger(value: bigint): void {
-    if (value < LEAST_INT64 || value > MOST_UINT64) {
-      throw new UncarriableError('it has a whole number beyond 64 bits (send it as a text)')
-    }
+    if (value < LEAST_INT64 || value > MOST_UINT64) refuseInteger()
     this.#byte(value < 0n ? 0xd3 : 0xcf)
     this.#reserve(8)
     this.#length =
@@ -189,4 +191,8 @@ export class MsgpackSink implements ValueSink {
     this.#bytes.copy(larger, 0, 0, this.#length)
     this.#bytes = larger
   }
+}
+
+function refuseInteger(): never {
+  throw new UncarriableError('it has a whole number beyond 64 bits (send it as a text)')
 }

@@ -151,15 +151,24 @@ describe('what would end a consumer of Django is refused', () => {
     for (const format of [msgpackFormat, jsonFormat]) expect(() => format.encode(json)).toThrow(why)
   })
 
-  test.each(['18446744073709551616', '-9223372036854775809', '100000000000000000000'])(
-    'the whole number %s, which msgpack cannot carry',
-    (digits) => {
-      expect(() => msgpackFormat.encode(`{"type":"x","a":${digits}}`)).toThrow(/64 bits/)
-      // Python's json can.
-      const json = `{"type":"x","a":${digits}}`
-      expect(jsonFormat.decode(jsonFormat.encode(json)).json).toBe(json)
-    },
-  )
+  test.each([
+    '18446744073709551616',
+    '-9223372036854775809',
+    '100000000000000000000',
+    '-99999999999999999999',
+  ])('the whole number %s, which msgpack cannot carry', (digits) => {
+    expect(() => msgpackFormat.encode(`{"type":"x","a":${digits}}`)).toThrow(/64 bits/)
+    // Python's json can.
+    const json = `{"type":"x","a":${digits}}`
+    expect(jsonFormat.decode(jsonFormat.encode(json)).json).toBe(json)
+  })
+
+  // Python's json raises for a whole number of 4301 digits, and the consumer ended: JSON was taken to carry any.
+  test.each(['', '-'])('%sa whole number of more digits than Python reads, in JSON', (sign) => {
+    const jsonOf = (count: number) => `{"type":"x","a":${sign}${'9'.repeat(count)}}`
+    expect(() => jsonFormat.encode(jsonOf(4301))).toThrow(/4300 digits/)
+    expect(jsonFormat.encode(jsonOf(4300)).toString()).toBe(jsonOf(4300))
+  })
 
   test('the key of the core protocol is an ordinary one further down', () => {
     const json = '{"type":"x","a":{"__asgi_channel__":"b","type":null},"b":[{"__asgi_channel__":1}]}'
