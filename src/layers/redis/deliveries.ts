@@ -23,6 +23,8 @@ interface Arrived {
 export class Deliveries {
   readonly #options: DeliveriesOptions
   #position: Position | null = null
+  /** The last position of which this node has heard. */
+  #known: Position | null = null
   /** What comes before it is known what was missed. */
   #held: Arrived[] | null = []
   /** The last number of each group in this session. */
@@ -36,6 +38,16 @@ export class Deliveries {
 
   get position(): string | null {
     return this.#position && encodeCursor(this.#position.epoch, this.#position.sequence)
+  }
+
+  /** The last position that the server has told this node of, also for what this node sent: what a server must have. */
+  get known(): Position | null {
+    return this.#known
+  }
+
+  /** A publication of this node was acknowledged. */
+  acknowledged(cursor: string): void {
+    this.#learn(decodeCursor(cursor))
   }
 
   /** A new session listens: what comes is held until {@link resume}. */
@@ -61,7 +73,7 @@ export class Deliveries {
   resume(missed: Replay | null, start: Position): void {
     const end = missed === null ? null : decodeCursor(missed.cursor)
     if (missed !== null) this.#recovered(missed)
-    this.#position = end ?? start
+    this.#moveTo(end ?? start)
     const isRepeated = ({ position }: Arrived) =>
       end !== null && position?.epoch === end.epoch && position.sequence <= end.sequence
     this.#held = (this.#held ?? []).filter((arrived) => !isRepeated(arrived))
@@ -79,13 +91,13 @@ export class Deliveries {
     const position = decodeCursor(cursor)
     if (this.#held !== null || position === null) return
     if (this.#isAnother(position)) return
-    if (position.sequence > (this.#position?.sequence ?? -1)) this.#position = position
+    if (position.sequence > (this.#position?.sequence ?? -1)) this.#moveTo(position)
   }
 
   /** A node has flushed history on purpose. */
   flushed(cursor: string): void {
     const position = decodeCursor(cursor)
-    if (this.#held === null && position !== null) this.#position = position
+    if (this.#held === null && position !== null) this.#moveTo(position)
   }
 
   #recovered({ publications, lost, cursor }: Replay): void {
@@ -113,7 +125,18 @@ export class Deliveries {
     this.#last.set(group, position.sequence)
     this.#call(group, { json, cursor: encodeCursor(position.epoch, position.sequence) })
     // Not before: who asks while the sink is called must not be told to begin behind it.
+    this.#moveTo(position)
+  }
+
+  #moveTo(position: Position): void {
     this.#position = position
+    this.#learn(position)
+  }
+
+  #learn(position: Position | null): void {
+    const known = this.#known
+    if (position === null) return
+    if (known?.epoch !== position.epoch || known.sequence < position.sequence) this.#known = position
   }
 
   /**

@@ -4,18 +4,20 @@
  *
  * Keys, all in one slot of a Cluster (`keys.ts`):
  *
- * - the state, a hash: `epoch` and `seq`, the last number that was given; `run`, the server process that gave it; `voids`, ranges of numbers
- *   that were never given, or were lost; `t0 h0 t1 h1`, what the last number was at two moments at least a span apart.
+ * - the state, a hash: `epoch` and `seq`, the last number that was given; `run`, the server process that gave it, and `server`, what else was known of it; `voids`,
+ *   ranges of numbers that were never given; `t0 h0 t1 h1`, what the last number was at two moments at least a span apart.
  * - of each group a stream (id: the number; `t`: when, `p`: the group's number before, `j`: the JSON) and a hash, which outlives it: `epoch`, `last`: its
  *   last number, `gone`: what is up to there may be gone, as is all up to `p` of the first entry; `count` of the stream, and `bytes`, or -1 while nobody needs
  *   to know; `largest`: bytes of its largest entry; `oldest`: when its first entry came, or one before it; `age`: how long entries are kept, `until`: when the stream expires.
+ *
+ * Each script gets the server's `run`, and a `seed` for a new epoch: random text and `server`, which is `<replication id> <1: has an append-only file> <node of a Cluster>`.
  *
  * What Redis evicts, expires or flushes on its own is found out by comparing: a stream with another length than its hash says is gone as a whole,
  * a hash of another epoch does not count, and without a state there is a new epoch.
  */
 import { defineScript } from './script.ts'
 
-/** Numbers that a server skips after a restart or failover: more than it can have given without anybody knowing. */
+/** Numbers that a server skips after a restart: more than it can have given without anybody knowing. */
 export const SKIPPED = 1_000_000
 
 /** Voids that are remembered; of more, the oldest two are taken as one, with what is between them. */
@@ -32,11 +34,12 @@ local function time()
   return tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
 end
 -- With the time in its name, an epoch is another one than any before, also where the random part is the same.
-local function begin(key, random, run, now)
+local function begin(key, seed, run, now)
   local clock = redis.call('TIME')
+  local random, server = string.match(seed, '^(%w+) (.*)$')
   local epoch = random .. string.format('%x', tonumber(clock[1]) * 1000000 + tonumber(clock[2]))
   redis.call('DEL', key)
-  redis.call('HSET', key, 'epoch', epoch, 'seq', '0', 'run', run, 'voids', '',
+  redis.call('HSET', key, 'epoch', epoch, 'seq', '0', 'run', run, 'server', server, 'voids', '',
     't0', text(now), 'h0', '0', 't1', text(now), 'h1', '0')
   return epoch
 end
@@ -56,16 +59,41 @@ end
 local STALE = 'STALE the server that numbers publications is another one than this session began with'
 `
 
-/** Begins a session. Keys: state. Arguments: run, random text for a new epoch, span. Answers the epoch and the last number. */
+/**
+ * Begins a session. Keys: state. Arguments: run, seed, span, whether the server was a replica before; epoch and number of the last position that this node knows. Answers the epoch
+ * and the last number.
+ *
+ * Whoever has a cursor of before goes on only where it is proved that this server has all that was acknowledged: it is the process that gave the last numbers and has not been a replica
+ * since, or it and that one write an append-only file. What a node knows may prove the contrary all the same.
+ */
 export const HELLO = defineScript(`${COMMON}
 local key, run, now, span = KEYS[1], ARGV[1], time(), tonumber(ARGV[3])
-local state = redis.call('HMGET', key, 'epoch', 'seq', 'run', 'voids', 't0')
+local state = redis.call('HMGET', key, 'epoch', 'seq', 'run', 'voids', 't0', 'server')
 if not state[1] then
   return {begin(key, ARGV[2], run, now), '0'}
 end
 local seq = tonumber(state[2])
+local server = string.match(ARGV[2], ' (.*)$')
+local replication, file, node = string.match(server, '^(%S*) (%S*) (%S*)$')
+local lastReplication, lastFile, lastNode = string.match(state[6] or '', '^(%S*) (%S*) (%S*)$')
+local wasReplica = ARGV[4] == '1'
+local isProven
+if state[3] == run then
+  isProven = not wasReplica or replication == lastReplication
+else
+  isProven = not wasReplica and file == '1' and lastFile == '1' and node == lastNode
+end
+local known = ARGV[5] == state[1] and tonumber(ARGV[6]) or 0
+if known > seq then isProven = false end
+for from, to in string.gmatch(state[4], '(%d+)-(%d+)') do
+  if known > tonumber(from) and known < tonumber(to) then isProven = false end
+end
+if not isProven then
+  return {begin(key, ARGV[2], run, now), '0'}
+end
+redis.call('HSET', key, 'server', server)
 if state[3] ~= run then
-  -- Another process than the one that gave the last numbers: it may not have got them all. No number is given twice.
+  -- The file may lack the end all the same, and nobody have come yet who knows it. No number is given twice.
   local voids = {}
   for from, to in string.gmatch(state[4], '(%d+)-(%d+)') do voids[#voids + 1] = {from, to} end
   voids[#voids + 1] = {text(seq), text(seq + ${SKIPPED})}
@@ -83,7 +111,7 @@ return {state[1], text(seq)}
 `)
 
 /**
- * Publishes to a group that keeps history. Keys: state, hash, stream. Arguments: run, random text for a new epoch, span, command to publish with, channel, JSON,
+ * Publishes to a group that keeps history. Keys: state, hash, stream. Arguments: run, seed, span, command to publish with, channel, JSON,
  * count, age in ms, bytes. Answers the cursor; an error reply means that nothing has happened.
  */
 export const PUBLISH = defineScript(`${COMMON}
@@ -183,7 +211,7 @@ return cursor
 `)
 
 /**
- * What groups kept. Keys: state; hash and stream of each group. Arguments: run, random text for a new epoch, span; `newest`, `after` or `unreadable`; epoch and number
+ * What groups kept. Keys: state; hash and stream of each group. Arguments: run, seed, span; `newest`, `after` or `unreadable`; epoch and number
  * of the cursor; the last number that counts, or nothing; the limit of each group, -1 for none. Answers the epoch; the last number; the indices of the groups that lost something, from 1;
  * whether a limit left something out; and of each publication the index of its group, its number and its JSON. Changes nothing that is there.
  */
@@ -265,7 +293,7 @@ return {epoch, text(seq), lost, hasMore, found}
 `)
 
 /**
- * Sends a marker and the position to this node, behind all that was published before. Keys: state. Arguments: run, random text for a new epoch, span, command to publish with,
+ * Sends a marker and the position to this node, behind all that was published before. Keys: state. Arguments: run, seed, span, command to publish with,
  * channel, marker.
  */
 export const FENCE = defineScript(`${COMMON}
@@ -279,7 +307,7 @@ if state[2] ~= ARGV[1] then return redis.error_reply(STALE) end
 return redis.call(ARGV[4], ARGV[5], ARGV[6] .. ' ' .. state[1] .. '.' .. state[3])
 `)
 
-/** Begins a new epoch. Keys: state. Arguments: run, random text for a new epoch, span, command to publish with, channel of all nodes. */
+/** Begins a new epoch. Keys: state. Arguments: run, seed, span, command to publish with, channel of all nodes. */
 export const FLUSH = defineScript(`${COMMON}
 local epoch = begin(KEYS[1], ARGV[2], ARGV[1], time())
 return redis.call(ARGV[4], ARGV[5], epoch .. '.0')

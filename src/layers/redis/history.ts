@@ -18,22 +18,33 @@ export class RedisHistory {
   readonly #wire: Wire
   readonly #keys: Keys
   readonly #shard: Shard
-  readonly #common: readonly [run: string, random: string, span: number]
+  readonly #common: readonly [run: string, seed: string, span: number]
 
   /** @param spanMs so long at least it is known what a group had */
   constructor(wire: Wire, keys: Keys, spanMs = SPAN_MS) {
     this.#wire = wire
     this.#keys = keys
     this.#shard = wire.servers.shardOf(keys.state)
-    this.#common = [this.#shard.info.runId, randomBytes(3).toString('hex'), spanMs]
+    const { runId, replicationId, isDurable, nodeId } = this.#shard.info
+    const server = `${replicationId} ${isDurable ? 1 : 0} ${nodeId}`
+    this.#common = [runId, `${randomBytes(3).toString('hex')} ${server}`, spanMs]
   }
 
-  /** Begins: the position from which this session's server goes on. */
-  async hello(): Promise<Position> {
-    const [epoch, sequence] = (await this.#wire.run(HELLO, [this.#keys.state], ...this.#common)) as [
-      string,
-      string,
-    ]
+  /**
+   * Begins: the position from which this session's server goes on; of a new epoch where the server may have lost something.
+   *
+   * @param known the last position that this node has heard of
+   */
+  async hello(known: Position | null): Promise<Position> {
+    const answer = await this.#wire.run(
+      HELLO,
+      [this.#keys.state],
+      ...this.#common,
+      this.#shard.info.wasReplica ? 1 : 0,
+      known?.epoch ?? '',
+      known?.sequence ?? 0,
+    )
+    const [epoch, sequence] = answer as [string, string]
     return { epoch, sequence: Number(sequence) }
   }
 

@@ -82,10 +82,14 @@ export class RedisLayer implements ChannelLayer {
   }
 
   async groupSend(group: string, json: string): Promise<string | null> {
-    const { lifeline, start } = this.#started()
+    const { lifeline, start, deliveries } = this.#started()
     const bounds = start.historyOf(group)
     return lifeline.run(async ({ wire, history }) => {
-      if (bounds !== null) return history.publish(group, json, bounds)
+      if (bounds !== null) {
+        const cursor = await history.publish(group, json, bounds)
+        deliveries.acknowledged(cursor)
+        return cursor
+      }
       await wire.publish(this.#keys.group(group, false), json)
       return null
     })
@@ -211,7 +215,7 @@ export class RedisLayer implements ChannelLayer {
     const { wire, history } = session
     if (this.#parts.seeds !== null) this.#seeds = withoutRepeats([...session.addresses, ...this.#parts.seeds])
     deliveries.begin((error) => attempt.lost(error))
-    const hello = await history.hello()
+    const hello = await history.hello(deliveries.known)
     await wire.subscribeAll(groups.map((group) => this.#subscriptionOf(group)))
     // First subscribed, then asked what was missed: nothing falls between. What is in both is told by its number.
     const kept = new Map(

@@ -22,6 +22,14 @@ export interface ServerInfo {
   /** Another one for each process that serves. */
   readonly runId: string
   readonly role: string
+  /** Another one since it was made the primary; may change without that, too. */
+  readonly replicationId: string
+  /** It was a replica before, so that it may lack what the last primary had acknowledged. */
+  readonly wasReplica: boolean
+  /** It writes an append-only file. */
+  readonly isDurable: boolean
+  /** Its name in a Cluster, which outlives the process; nothing elsewhere. */
+  readonly nodeId: string
   readonly isCluster: boolean
   /** What it does when it is full; `null` where it never is. */
   readonly eviction: string | null
@@ -65,7 +73,7 @@ export class Servers {
   async connect(): Promise<void> {
     const { seeds } = this.#options
     try {
-      if (seeds === null) this.#shards = [await this.#openShard({})]
+      if (seeds === null) this.#shards = [await this.#openShard({}, '')]
       else await this.#connectCluster(seeds)
     } catch (error) {
       throw explained(error)
@@ -94,14 +102,14 @@ export class Servers {
     await Promise.all(this.#connections.map((connection) => connection.close()))
   }
 
-  async #openShard(where: RedisOptions): Promise<Shard> {
+  async #openShard(where: RedisOptions, nodeId: string): Promise<Shard> {
     const [commands, subscriber] = await Promise.all([this.#open(where), this.#open(where)])
     const [info, other] = await Promise.all([infoOf(commands), infoOf(subscriber)])
     if (info.runId !== other.runId)
       throw new Error('Two connections came to two servers: a failover is under way.')
     if (info.role !== 'master')
       throw new Error(`The server is a ${info.role}, not a primary: a failover may be under way.`)
-    return new Shard(commands, subscriber, info)
+    return new Shard(commands, subscriber, { ...info, nodeId })
   }
 
   async #open(where: RedisOptions): Promise<RedisConnection> {
@@ -118,10 +126,13 @@ export class Servers {
 
   async #connectCluster(seeds: readonly Address[]): Promise<void> {
     const ranges = await this.#askSeeds(seeds)
-    const addresses = new Map(ranges.map(({ address }) => [`${address.host}:${address.port}`, address]))
-    this.addresses = [...addresses.values()]
+    const primaries = new Map(ranges.map((range) => [`${range.address.host}:${range.address.port}`, range]))
+    this.addresses = [...primaries.values()].map(({ address }) => address)
     const opened = await Promise.all(
-      [...addresses].map(async ([name, address]) => [name, await this.#openShard(whereOf(address))] as const),
+      [...primaries].map(
+        async ([name, { address, nodeId }]) =>
+          [name, await this.#openShard(whereOf(address), nodeId)] as const,
+      ),
     )
     const shards = new Map(opened)
     const bySlot = new Array<Shard | undefined>(SLOTS).fill(undefined)
@@ -168,15 +179,19 @@ interface SlotRange {
   readonly from: number
   readonly to: number
   readonly address: Address
+  readonly nodeId: string
 }
 
 /** @param asked a node that does not know its own address leaves it out */
 function slotRanges(answer: unknown, asked: Address): SlotRange[] {
-  return (answer as [number, number, [string | null, number]][]).map(([from, to, [host, port]]) => ({
-    from,
-    to,
-    address: { host: host === null || host === '' || host === '?' ? asked.host : host, port },
-  }))
+  return (answer as [number, number, [string | null, number, string]][]).map(
+    ([from, to, [host, port, nodeId]]) => ({
+      from,
+      to,
+      nodeId,
+      address: { host: host === null || host === '' || host === '?' ? asked.host : host, port },
+    }),
+  )
 }
 
 /** A path or Sentinels of a given client's options would win. */
@@ -184,20 +199,21 @@ function whereOf({ host, port }: Address): RedisOptions {
   return { host, port, path: undefined, sentinels: undefined, db: 0 } as unknown as RedisOptions
 }
 
-async function infoOf(connection: RedisConnection): Promise<ServerInfo> {
-  const [server, replication, memory] = await Promise.all(
-    ['server', 'replication', 'memory'].map((section) => connection.send('INFO', section)),
+async function infoOf(connection: RedisConnection): Promise<Omit<ServerInfo, 'nodeId'>> {
+  const sections = await Promise.all(
+    ['server', 'replication', 'memory', 'persistence'].map((section) => connection.send('INFO', section)),
   )
   const fields = new Map(
-    [...`${server}\n${replication}\n${memory}`.matchAll(/^(\w+):(.*?)\r?$/gm)].map(([, name, value]) => [
-      name,
-      value,
-    ]),
+    [...sections.join('\n').matchAll(/^(\w+):(.*?)\r?$/gm)].map(([, name, value]) => [name, value]),
   )
   const policy = fields.get('maxmemory_policy') ?? 'noeviction'
   return {
     runId: fields.get('run_id') ?? '',
     role: fields.get('role') ?? 'master',
+    replicationId: fields.get('master_replid') ?? '',
+    // Of a server that does not say, nothing is proved.
+    wasReplica: /^0*$/.test(fields.get('master_replid2') ?? 'unknown') === false,
+    isDurable: fields.get('aof_enabled') === '1',
     isCluster: (fields.get('server_mode') ?? fields.get('redis_mode')) === 'cluster',
     eviction: fields.get('maxmemory') === '0' || policy === 'noeviction' ? null : policy,
   }

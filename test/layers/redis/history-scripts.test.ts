@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { HistoryBounds } from '../../../src/history.ts'
+import type { Position } from '../../../src/layers/cursor.ts'
 import { MemoryHistory } from '../../../src/layers/memory-history.ts'
 import { RedisHistory } from '../../../src/layers/redis/history.ts'
 import { HISTORY_SCRIPTS, SKIPPED } from '../../../src/layers/redis/history-scripts.ts'
@@ -35,8 +36,25 @@ async function timeGoesOn(ms: number): Promise<void> {
   await server.until('time has gone on', async () => (await time()) > end)
 }
 
-/** A history of its own, as a session sees it; `run` is what the server is taken for. */
-async function openHistory({ keys = new Keys(`h-${prefixes++}`, false), run = '', spanMs = 1e9 } = {}) {
+/** A server that goes on after a restart with all that it had. */
+const DURABLE = { isDurable: true, wasReplica: false }
+
+interface HistoryOptions {
+  readonly keys?: Keys
+  /** What the server is taken for. */
+  readonly info?: Partial<ServerInfo>
+  readonly spanMs?: number
+  /** What the node has heard of. */
+  readonly known?: Position
+}
+
+/** A history of its own, as a session sees it. */
+async function openHistory({
+  keys = new Keys(`h-${prefixes++}`, false),
+  info = {},
+  spanMs = 1e9,
+  known,
+}: HistoryOptions = {}) {
   const servers = new Servers({
     make: (options) => new Redis({ ...options, port: server.port, replyMapping: 'legacy' as const }),
     seeds: null,
@@ -45,14 +63,11 @@ async function openHistory({ keys = new Keys(`h-${prefixes++}`, false), run = ''
   })
   opened.push(servers)
   await servers.connect()
-  if (run !== '') {
-    const [shard] = servers.shards
-    Object.assign(shard?.info as ServerInfo, { runId: run })
-  }
+  Object.assign(servers.shards[0]?.info as ServerInfo, info)
   const wire = new Wire(servers, false, () => {})
   await wire.load(HISTORY_SCRIPTS)
   const history = new RedisHistory(wire, keys, spanMs)
-  const start = await history.hello()
+  const start = await history.hello(known ?? null)
   const keep = (group: string, n: number, bounds = AMPLE) =>
     history.publish(group, `{"type":"t","n":${n}}`, bounds)
   const readAfter = async (cursor: string | null, ...groups: string[]) => {
@@ -81,11 +96,18 @@ test('numbers grow across groups, and a cursor of one serves for all', async () 
 })
 
 describe('another server process', () => {
-  test('skips numbers: what it may have lost is lost, what it has is not', async () => {
-    const { keys, keep, start } = await openHistory({ run: 'first' })
+  test('that has an append-only file skips numbers: what it may have lost is lost, what it has is not', async () => {
+    const { keys, keep, start } = await openHistory({ info: { ...DURABLE, runId: 'first' } })
     const cursor = await keep('a', 0)
     // 2 and 3 were sent, and the server that knew them is gone.
-    const { start: next, keep: keepOn, readAfter } = await openHistory({ keys, run: 'second' })
+    const {
+      start: next,
+      keep: keepOn,
+      readAfter,
+    } = await openHistory({
+      keys,
+      info: { ...DURABLE, runId: 'second' },
+    })
     expect(next).toEqual({ epoch: start.epoch, sequence: 1 + SKIPPED })
     await keepOn('a', 1)
     expect(await readAfter(cursor, 'a')).toEqual({ numbers: [1], lost: [], hasMore: false })
@@ -103,9 +125,66 @@ describe('another server process', () => {
     })
   })
 
+  // A client with a cursor of before a snapshot got what was in the snapshot, and never heard of what had been acknowledged after it: only cursors of the
+  // numbers that were skipped were taken as lost.
+  const lossy: readonly (readonly [what: string, before: Partial<ServerInfo>, after: Partial<ServerInfo>])[] =
+    [
+      ['that has no append-only file', DURABLE, { isDurable: false }],
+      ['that had none before', { isDurable: false }, DURABLE],
+      ['that was a replica', DURABLE, { ...DURABLE, wasReplica: true }],
+      ['that is another node of a Cluster', { ...DURABLE, nodeId: 'a' }, { ...DURABLE, nodeId: 'b' }],
+      [
+        'that was a replica meanwhile, as the same process',
+        { runId: 'first' },
+        { runId: 'first', wasReplica: true, replicationId: 'b' },
+      ],
+    ]
+  for (const [what, before, after] of lossy) {
+    test(`${what} may have lost anything`, async () => {
+      const { keys, keep, start } = await openHistory({
+        info: { runId: 'first', replicationId: 'a', ...before },
+      })
+      const cursor = await keep('a', 0)
+      const { start: next, readAfter } = await openHistory({ keys, info: { runId: 'second', ...after } })
+      expect(next.epoch).not.toBe(start.epoch)
+      expect((await readAfter(cursor, 'a')).lost).toEqual(['a'])
+      expect((await readAfter(null, 'a')).numbers).toEqual([])
+    })
+  }
+
+  test('that a replica has joined goes on', async () => {
+    const { keys, start } = await openHistory({ info: { replicationId: 'a' } })
+    expect((await openHistory({ keys, info: { replicationId: 'b' } })).start).toEqual(start)
+    // One that was promoted long ago.
+    const info = { wasReplica: true, replicationId: 'c', runId: 'next' }
+    const { start: promoted } = await openHistory({ keys, info })
+    expect((await openHistory({ keys, info })).start).toEqual(promoted)
+  })
+
+  // With `appendfsync everysec` a power cut loses up to a second, and nothing at the server shows it.
+  test('lacks what a node has heard of, whether that node comes first or later', async () => {
+    for (const others of [0, 1]) {
+      const { keys, keep, start } = await openHistory({ info: { ...DURABLE, runId: 'first' } })
+      const cursor = await keep('a', 0)
+      const info = { ...DURABLE, runId: 'second' }
+      // It knows of nothing that is missing.
+      for (let turn = 0; turn < others; turn++) {
+        expect((await openHistory({ keys, info, known: { ...start, sequence: 1 } })).start.epoch).toBe(
+          start.epoch,
+        )
+      }
+      const { start: next, readAfter } = await openHistory({ keys, info, known: { ...start, sequence: 2 } })
+      expect(next.epoch).not.toBe(start.epoch)
+      expect((await readAfter(cursor, 'a')).lost).toEqual(['a'])
+    }
+  })
+
   test('is noticed by a session of before, which does nothing', async () => {
-    const { keys, keep, readAfter, history } = await openHistory({ run: 'first' })
-    const { keep: keepOn, readAfter: readNow } = await openHistory({ keys, run: 'second' })
+    const { keys, keep, readAfter, history } = await openHistory({ info: { ...DURABLE, runId: 'first' } })
+    const { keep: keepOn, readAfter: readNow } = await openHistory({
+      keys,
+      info: { ...DURABLE, runId: 'second' },
+    })
     await keepOn('a', 1)
     await expect(keep('a', 2)).rejects.toThrow('STALE')
     await expect(readAfter(null, 'a')).rejects.toThrow('STALE')
@@ -117,10 +196,10 @@ describe('another server process', () => {
     const keys = new Keys(`h-${prefixes++}`, false)
     const cursors: string[] = []
     for (let turn = 0; turn < 40; turn++) {
-      const { keep } = await openHistory({ keys, run: `run${turn}` })
+      const { keep } = await openHistory({ keys, info: { ...DURABLE, runId: `run${turn}` } })
       cursors.push(await keep('a', turn))
     }
-    const { readAfter } = await openHistory({ keys, run: 'last' })
+    const { readAfter } = await openHistory({ keys, info: { ...DURABLE, runId: 'last' } })
     const outcomes = await Promise.all(cursors.map((cursor) => readAfter(cursor, 'a')))
     // Of the oldest, voids are taken together with what is between: told too often, never too rarely.
     const firstGood = outcomes.findIndex(({ lost }) => lost.length === 0)
