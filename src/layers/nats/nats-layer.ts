@@ -15,7 +15,7 @@ import type {
 import { type Selected, select } from './history.ts'
 import type { ResolvedOptions } from './options.ts'
 import { Queues } from './queues.ts'
-import { type KeptPublication, NatsSession, type SessionHost } from './session.ts'
+import { type KeptPublication, NatsSession, provable, type SessionHost } from './session.ts'
 import type { OpenedHistory } from './streams.ts'
 import { Subjects } from './subjects.ts'
 import { Refused } from './wire.ts'
@@ -285,11 +285,13 @@ export class NatsLayer implements ChannelLayer, SessionHost {
     )
     const needsProof = after !== null && found.some((one) => one !== 'nothing')
     // After reading: what was read and went then is not missing.
-    const isProved = !needsProof || after >= (await session.horizon())
+    const proof = needsProof ? await session.proof(after) : null
+    const isProved = proof === null || (after ?? 0) >= proof.horizon
     return wanted.map(({ limit, bounds }, index) => {
       const messages = found[index] ?? 'nothing'
       if (messages === 'nothing') return NOTHING
-      return isProved ? select(messages, { after, end, limit, bounds, now: session.now }) : null
+      const provably = proof === null ? bounds : provable(bounds, proof)
+      return isProved ? select(messages, { after, end, limit, bounds: provably, now: session.now }) : null
     })
   }
 

@@ -9,7 +9,7 @@ import { JetStream, type Stored } from './jet-stream.ts'
 import type { ResolvedOptions } from './options.ts'
 import { Rounds } from './rounds.ts'
 import { StreamOrder } from './stream-order.ts'
-import { MARKS, type OpenedHistory, Streams } from './streams.ts'
+import { LIMITS, MARKS, mostMessagesOf, type OpenedHistory, Streams } from './streams.ts'
 import { decodeToken, encodeToken, type Subjects } from './subjects.ts'
 import { NobodyThere, type Refused, type Subscription, Wire } from './wire.ts'
 
@@ -43,6 +43,14 @@ export interface KeptPublication extends KeptMessage {
   readonly json: string
 }
 
+/** What the stream can be relied on for, at a moment. */
+export interface Proof {
+  /** Up to before this sequence it may have dropped anything. */
+  readonly horizon: number
+  /** Of a group that has got more than these since the cursor, it may have dropped some. */
+  readonly mostMessages: number
+}
+
 /** A publication of a group that keeps history, as it came. */
 interface Kept {
   readonly sequence: number
@@ -65,6 +73,17 @@ const CLOCK_EVERY_MS = 60_000
 /** Of the time for opening a session, what reading what was missed may take. */
 const RECOVERY_SHARE = 0.5
 
+/** What groups got while this node was away. */
+interface Missed {
+  readonly messages: ReadonlyMap<string, readonly KeptPublication[]>
+  readonly proof: Proof
+}
+
+/** As much of a group's history as can be proved. */
+export function provable(bounds: HistoryBounds, { mostMessages }: Proof): HistoryBounds {
+  return { ...bounds, count: Math.min(bounds.count, mostMessages) }
+}
+
 /** One connection, from opening to its loss, and what is known of the stream of history. */
 export class NatsSession implements Session {
   readonly js: JetStream
@@ -80,10 +99,7 @@ export class NatsSession implements Session {
     () => this.#fence(),
     () => {},
   )
-  readonly #horizons = new Rounds<void, number>(
-    () => this.#readHorizon(),
-    () => {},
-  )
+  readonly #proofs = new Rounds<number, Proof>((after) => this.#readProof(after), Math.min)
   readonly #reads = new Map<string, Rounds<number, readonly KeptPublication[]>>()
   /** Puts what comes in order; `null` where it comes in order. */
   readonly #order: StreamOrder | null
@@ -239,9 +255,10 @@ export class NatsSession implements Session {
     }
   }
 
-  /** Up to before this sequence, the stream may have dropped anything. To be asked for after what it is to prove was read. */
-  async horizon(): Promise<number> {
-    return Math.max(await this.#horizons.ask(), this.#flushedTo)
+  /** What the stream can be relied on for after a sequence. To be asked for after what it is to prove was read. */
+  async proof(after: number): Promise<Proof> {
+    const { horizon, mostMessages } = await this.#proofs.ask(after)
+    return { horizon: Math.max(horizon, this.#flushedTo), mostMessages }
   }
 
   /** Forgets all history. */
@@ -258,9 +275,9 @@ export class NatsSession implements Session {
     const lost: string[] = []
     const publications: (ReplayedPublication & { readonly sequence: number })[] = []
     for (const [group, bounds] of groups) {
-      const messages = found?.get(group) ?? []
-      const selected =
-        found && select(messages, { after: after?.sequence ?? 0, end, limit: null, bounds, now: this.now })
+      const messages = found?.messages.get(group) ?? []
+      const selection = { after: after?.sequence ?? 0, end, limit: null, now: this.now }
+      const selected = found && select(messages, { ...selection, bounds: provable(bounds, found.proof) })
       if (selected === null) lost.push(group)
       else
         for (const { sequence, json } of selected.messages)
@@ -500,9 +517,16 @@ export class NatsSession implements Session {
     this.#clockCheckedAt = after
   }
 
-  async #readHorizon(): Promise<number> {
-    const first = await this.js.next(this.#host.subjects.historyStream, `${this.#stored}.>`, 1)
-    return first?.sequence ?? Number.POSITIVE_INFINITY
+  async #readProof(after: number): Promise<Proof> {
+    const stream = this.#host.subjects.historyStream
+    const limits = `${this.#stored}.${LIMITS}`
+    const [info, raised] = await Promise.all([this.js.info(stream), this.js.next(stream, limits, after + 1)])
+    if (info === null) return { horizon: Number.POSITIVE_INFINITY, mostMessages: 0 }
+    let mostMessages = mostMessagesOf(info.config)
+    // What was sent before a raise may have been pushed out by the limit from before.
+    for (let note = raised; note !== null; note = await this.js.next(stream, limits, note.sequence + 1))
+      mostMessages = Math.min(mostMessages, mostIn(note))
+    return { horizon: info.state.first_seq, mostMessages }
   }
 
   async #read(group: string, after: number): Promise<readonly KeptPublication[]> {
@@ -526,26 +550,23 @@ export class NatsSession implements Session {
   }
 
   /** What groups got after a position; `null`: it cannot be proved, of any. */
-  async #missed(
-    after: Position | null,
-    end: number,
-    groups: readonly string[],
-  ): Promise<ReadonlyMap<string, readonly KeptPublication[]> | null> {
+  async #missed(after: Position | null, end: number, groups: readonly string[]): Promise<Missed | null> {
     if (after === null || after.epoch !== this.history.epoch || after.sequence > end) return null
-    const found = new Map<string, KeptPublication[]>(groups.map((group) => [group, []]))
-    if (groups.length === 0) return found
+    const messages = new Map<string, KeptPublication[]>(groups.map((group) => [group, []]))
+    if (groups.length === 0) return { messages, proof: { horizon: 0, mostMessages: 0 } }
     const { clock, timeoutMs } = this.#host.options
     const tooLong = deferred<'too long'>()
     const stopTimer = clock.after(timeoutMs * RECOVERY_SHARE, () => tooLong.resolve('too long'))
     try {
       // Otherwise one that never gets so far would be tried for ever.
-      const reading = this.#readAll(after.sequence, end, found)
+      const reading = this.#readAll(after.sequence, end, messages)
       reading.catch(() => {})
       if ((await Promise.race([reading, tooLong.promise])) === 'too long') return null
     } finally {
       stopTimer()
     }
-    return after.sequence >= (await this.horizon()) ? found : null
+    const proof = await this.proof(after.sequence)
+    return after.sequence >= proof.horizon ? { messages, proof } : null
   }
 
   async #readAll(after: number, end: number, found: ReadonlyMap<string, KeptPublication[]>): Promise<void> {
@@ -583,6 +604,12 @@ function keptOf({ sequence, at, data }: Stored): KeptPublication {
 function isOrdered(version: string): boolean {
   const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number)
   return major > 2 || (major === 2 && (minor > 9 || (minor === 9 && patch >= 16)))
+}
+
+/** What a note of a limit says. */
+function mostIn({ data }: Stored): number {
+  const { most } = JSON.parse(data.toString()) as { readonly most: number | null }
+  return most ?? Number.POSITIVE_INFINITY
 }
 
 function textOf(data: Uint8Array): string {

@@ -14,6 +14,9 @@ const LEAST_PER_SUBJECT = 4 * MARKS
 /** JetStream must not take equal publications for one: the shortest span in which it looks for them. */
 const DUPLICATES_MS = 100
 
+/** The subject, behind that of the epoch, on which nodes note what the limit was before they raised it. */
+export const LIMITS = 'l'
+
 /** Makes the name of an epoch. */
 function newEpoch(): string {
   return crypto.randomUUID().replaceAll('-', '').slice(0, 16)
@@ -22,7 +25,7 @@ function newEpoch(): string {
 /** The stream of history, as it is on the server. */
 export interface OpenedHistory {
   readonly epoch: string
-  /** Most messages of a group that it can be relied on for. */
+  /** Most messages of a group that it can be relied on for; of its limit at the moment see {@link mostMessagesOf}. */
   readonly mostMessages: number
   readonly mostAgeMs: number
   /** Whether several servers keep it. */
@@ -83,7 +86,7 @@ export class Streams {
   }
 
   async #history(known: Position | null): Promise<OpenedHistory> {
-    let { config, state } = await this.#open(this.#subjects.historyStream, () => this.#historyConfig())
+    let { config, state } = await this.#openHistory()
     let epoch = this.#epochOf(config)
     if (known?.epoch === epoch && state.last_seq < known.sequence) {
       this.#report(
@@ -92,27 +95,31 @@ export class Streams {
         ),
       )
       await this.#stream.remove(config.name)
-      ;({ config, state } = await this.#open(config.name, () => this.#historyConfig()))
+      ;({ config, state } = await this.#openHistory())
       epoch = this.#epochOf(config)
     }
     return {
       epoch,
-      mostMessages: Math.max(1, (config.max_msgs_per_subject ?? 1) - 1),
-      mostAgeMs: (config.max_age ?? 0) / 1e6 / AGE_MARGIN,
+      mostMessages: mostMessagesOf(config),
+      mostAgeMs: limitOf(config, 'max_age') / 1e6 / AGE_MARGIN,
       isReplicated: (config.num_replicas ?? 1) > 1,
     }
   }
 
+  #openHistory(): Promise<StreamInfo> {
+    return this.#open(this.#subjects.historyStream, () => this.#historyConfig(), RAISED)
+  }
+
   async #queues(): Promise<void> {
-    const { config } = await this.#open(this.#subjects.queueStream, () => this.#queueConfig())
+    const { config } = await this.#open(this.#subjects.queueStream, () => this.#queueConfig(), ALIGNED)
     if (config.subjects?.[0] !== `${this.#subjects.queues}.>`) throw this.#strange(config)
   }
 
   /** A cluster answers nothing, or not the same everywhere, about a stream that another node makes at this moment. */
-  async #open(name: string, make: () => StreamConfig): Promise<StreamInfo> {
+  async #open(name: string, make: () => StreamConfig, differing: Differing): Promise<StreamInfo> {
     let refusal: ApiError | null = null
     for (let tries = 0; tries < TRIES; tries++) {
-      const { found, late } = this.#unlessLate(this.#tryOpen(name, make()))
+      const { found, late } = this.#unlessLate(this.#tryOpen(name, make(), differing))
       const info = await found.catch((error) => {
         if (!(error instanceof ApiError) || !BY_ANOTHER.has(error.errorCode)) throw error
         refusal = error
@@ -138,9 +145,9 @@ export class Streams {
     return { found: Promise.race([asking, late.promise]), late: late.promise }
   }
 
-  async #tryOpen(name: string, wanted: StreamConfig): Promise<StreamInfo> {
+  async #tryOpen(name: string, wanted: StreamConfig, differing: Differing): Promise<StreamInfo> {
     const found = await this.#stream.info(name)
-    if (found !== null) return this.#align(found, wanted)
+    if (found !== null) return this.#align(found, wanted, differing(found.config, wanted))
     try {
       return await this.#stream.create(wanted)
     } catch (error) {
@@ -152,18 +159,30 @@ export class Streams {
     }
   }
 
-  async #align(found: StreamInfo, wanted: StreamConfig): Promise<StreamInfo> {
-    const differing = ALIGNED.filter((name) => found.config[name] !== wanted[name])
+  async #align(found: StreamInfo, wanted: StreamConfig, differing: readonly Limit[]): Promise<StreamInfo> {
     if (differing.length === 0) return found
     const changed = Object.fromEntries(differing.map((name) => [name, wanted[name]]))
+    const update = () => this.#stream.update({ ...found.config, ...changed })
     try {
-      return await this.#stream.update({ ...found.config, ...changed })
+      const isCountRaised = wanted.name === this.#subjects.historyStream && 'max_msgs_per_subject' in changed
+      return await (isCountRaised ? this.#noteLimit(found.config, update) : update())
     } catch (error) {
       // It can be used as it is.
       const text = `The stream ${wanted.name} has other limits than this node's options (${differing.join(', ')}), and could not be changed`
       this.#report(new Error(`${text}: ${(error as Error).message}`, { cause: error }))
       return found
     }
+  }
+
+  /** Around a raise of the count, the limit from before is noted: it goes on to bound what can be proved of what was sent until then. */
+  async #noteLimit(config: StreamConfig, raise: () => Promise<StreamInfo>): Promise<StreamInfo> {
+    const subject = `${this.#subjects.stored(this.#epochOf(config))}.${LIMITS}`
+    const note = () => this.#stream.append(subject, JSON.stringify({ most: mostMessagesOf(config) }))
+    // Before, since nothing may come between; and after, for what was pushed out meanwhile.
+    await note()
+    const raised = await raise()
+    await note()
+    return raised
   }
 
   #epochOf(config: StreamConfig): string {
@@ -229,5 +248,24 @@ const ANSWER_MS = 200
 /** How a server says that another node makes the stream: its name is in use, its configuration would be changed, its subjects overlap. */
 const BY_ANOTHER = new Set<number>([API.nameInUse, API.invalidConfig, API.overlap])
 
-/** What can be changed while a stream is there. */
-const ALIGNED = ['max_msgs_per_subject', 'max_age', 'max_bytes', 'num_replicas'] as const
+type Limit = 'max_msgs_per_subject' | 'max_age' | 'max_bytes' | 'num_replicas'
+/** Which limits of a stream are to be changed. */
+type Differing = (found: StreamConfig, wanted: StreamConfig) => readonly Limit[]
+
+const CHANGEABLE: readonly Limit[] = ['max_msgs_per_subject', 'max_age', 'max_bytes', 'num_replicas']
+
+const ALIGNED: Differing = (found, wanted) => CHANGEABLE.filter((name) => found[name] !== wanted[name])
+/** History is shrunk by no node: it would take from others what they rely on, while they run. */
+const RAISED: Differing = (found, wanted) =>
+  CHANGEABLE.filter((name) => limitOf(found, name) < limitOf(wanted, name))
+
+/** JetStream says 0 or -1 where there is no limit. */
+function limitOf(config: StreamConfig, name: Limit): number {
+  const limit = config[name] ?? 0
+  return limit > 0 ? limit : Number.POSITIVE_INFINITY
+}
+
+/** Most messages of a group of which a stream with these limits can prove that it has them all. */
+export function mostMessagesOf(config: StreamConfig): number {
+  return Math.max(1, limitOf(config, 'max_msgs_per_subject') - 1)
+}

@@ -76,6 +76,16 @@ async function operate(server: NatsServer, operation: string, body: object = {})
   await connection.close()
 }
 
+/** Lowers how many messages of a group are kept, as an operator would. */
+async function limitHistory(server: NatsServer, max_msgs_per_subject: number): Promise<void> {
+  const connection = await connect({ servers: server.url })
+  const info = await connection.request('$JS.API.STREAM.INFO.groupcast-history')
+  const { config } = JSON.parse(Buffer.from(info.data).toString())
+  const changed = JSON.stringify({ ...config, max_msgs_per_subject })
+  await connection.request('$JS.API.STREAM.UPDATE.groupcast-history', changed)
+  await connection.close()
+}
+
 const codeAndText = (promise: Promise<unknown>) =>
   promise.then(
     () => 'no error',
@@ -301,6 +311,29 @@ describe('history', { timeout: 60_000 }, () => {
     expect(node.reports.map(({ message }) => message)).toEqual([
       expect.stringContaining('raise maxMessagesPerGroup'),
     ])
+  })
+
+  test.each([
+    ['a node that keeps less comes', { maxMessagesPerGroup: 40 }, null],
+    ['an operator lowers the limit', null, 41],
+    ['it is lowered, and raised by the next node', { maxMessagesPerGroup: 1_000 }, 41],
+  ])('has no hole that is not told: %s', async (_, others, limit) => {
+    // Symptom: after a cursor a replay gave 151 to 200 of 21 to 200, and called nothing lost. A node with a smaller `maxMessagesPerGroup` had shrunk the stream,
+    // and the nodes that were there took for proof that it keeps as much as when they connected.
+    const server = await started()
+    const node = await Node.start('node0', { servers: server.url })
+    const cursors: (string | null)[] = []
+    for (let n = 1; n <= 200; n++) cursors.push(await node.layer.groupSend('kept.a', json(n)))
+    if (limit !== null) await limitHistory(server, limit)
+    const nodes = [node]
+    if (others !== null) nodes.push(await Node.start('node1', { servers: server.url, ...others }))
+    for (const { layer } of nodes) {
+      const groups = new Map([['kept.a', null]])
+      const { publications, lost } = await layer.replay({ groups, after: cursors[19] ?? null })
+      expect(publications).toHaveLength(limit === null ? 180 : 0)
+      expect(lost).toEqual(limit === null ? [] : ['kept.a'])
+      expect((await layer.replay({ groups, after: cursors[169] ?? null })).publications).toHaveLength(30)
+    }
   })
 
   test('of several hundred publications since a cursor is given whole', async () => {
