@@ -43,7 +43,8 @@ function isParseError(error) {
 }
 
 function list() {
-  for (const { name, title } of scenarios) console.log(`${name.padEnd(16)}${title}`)
+  for (const { name, title, isByNameOnly = false } of scenarios)
+    console.log(`${name.padEnd(16)}${title}${isByNameOnly ? ' (only by name)' : ''}`)
   console.log()
   for (const subject of subjects) {
     const missing = subject.missing()

@@ -159,6 +159,8 @@ export interface Scenario {
   readonly title: string
   /** With fewer it would measure something else, or nothing; 1 unless given. */
   readonly leastSubscribers?: number
+  /** Takes too long for a quick pass: it runs when it is named, and in a smoke run. */
+  readonly isByNameOnly?: boolean
   run(context: Context): Promise<{
     readonly settings: Readonly<Record<string, unknown>>
     readonly rows: readonly Row[]

@@ -2,7 +2,7 @@
 /** The command line of the benchmark. */
 import { parseArgs } from 'node:util'
 
-const USAGE = `npm run bench                      all scenarios, quick (under three minutes)
+const USAGE = `npm run bench                      all scenarios but cross-node, quick (under three minutes)
 npm run bench -- <scenario>… [options]
 
   --subject a,b       only these subjects, by name
@@ -15,7 +15,7 @@ npm run bench -- <scenario>… [options]
   --list              scenarios and subjects, and what is missing here
 `
 
-/** @typedef {Pick<import('../types.d.ts').Scenario, 'name' | 'leastSubscribers'>} KnownScenario */
+/** @typedef {Pick<import('../types.d.ts').Scenario, 'name' | 'leastSubscribers' | 'isByNameOnly'>} KnownScenario */
 
 /**
  * @param {readonly string[]} argv @param {readonly KnownScenario[]} scenarios @param {readonly string[]} subjects
@@ -46,7 +46,8 @@ export function parse(argv, scenarios, subjects) {
     throw new UsageError(`There is no subject ${unknownSubject}: ${subjects.join(', ')}.`)
   const pace = values.smoke === true ? 'smoke' : positionals.length === 0 ? 'quick' : 'full'
   const defaults = DEFAULTS[pace]
-  const wanted = positionals.length === 0 ? names : positionals
+  const unnamed = scenarios.filter(({ isByNameOnly = false }) => pace === 'smoke' || !isByNameOnly)
+  const wanted = positionals.length === 0 ? unnamed.map(({ name }) => name) : positionals
   const subscribers = whole('subscribers', values.subscribers, defaults.subscribers)
   checkSubscribers(
     subscribers,

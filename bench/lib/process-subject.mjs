@@ -36,21 +36,27 @@ export async function freePort() {
 }
 
 /**
- * The path of a peer's program: what the variable of its name in capitals says, else what is found on the `PATH`.
+ * The path of a program: what the variable of its name in capitals says (`redis-server`: `REDIS_SERVER`), else what is found on the `PATH`, or where
+ * Debian has servers: the `PATH` of an ordinary user does not lead there.
  *
  * @param {string} name @returns {string | null}
  */
 export function programPath(name) {
-  const given = process.env[name.toUpperCase()]
-  const folders = (process.env.PATH ?? '').split(delimiter)
+  const given = process.env[variableOf(name)]
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']
   const candidates = given === undefined ? folders.map((folder) => join(folder, name)) : [given]
   return candidates.find(isProgram) ?? null
+}
+
+/** @param {string} name of a program */
+function variableOf(name) {
+  return name.toUpperCase().replaceAll('-', '_')
 }
 
 /** What is missing, or `null`. @param {string} name @param {string} versions that the subject is written for @param {string} from where it is had */
 export function missingProgram(name, versions, from) {
   if (programPath(name) !== null) return null
-  const variable = name.toUpperCase()
+  const variable = variableOf(name)
   const place = process.env[variable] === undefined ? 'on the PATH' : `at ${process.env[variable]}`
   return `no ${name} ${place} (${versions} from ${from}; or ${variable}=path of the program)`
 }
@@ -116,8 +122,8 @@ export async function startProgram(program, { prefix, size }) {
   }
 }
 
-/** @param {number} port @param {import('node:child_process').ChildProcess} child */
-async function accepting(port, child) {
+/** Resolves when a program listens. @param {number} port @param {import('node:child_process').ChildProcess} child */
+export async function accepting(port, child) {
   const untilMs = performance.now() + PATIENCE_MS
   while (performance.now() < untilMs && child.exitCode === null) {
     const socket = connect(port, '127.0.0.1')

@@ -1,5 +1,6 @@
 // @ts-check
 import { scenario as connectStorm } from './connect-storm.mjs'
+import { scenario as crossNode } from './cross-node.mjs'
 import { scenario as fanOut } from './fan-out.mjs'
 import { scenario as httpPublish } from './http-publish.mjs'
 import { scenario as idleMemory } from './idle-memory.mjs'
@@ -22,4 +23,5 @@ export const scenarios = [
   httpPublish,
   latency,
   storm,
+  crossNode,
 ]

@@ -6,6 +6,7 @@ import { createContext } from '../../bench/lib/context.mjs'
 import { interleaved } from '../../bench/lib/interleave.mjs'
 import { freePort } from '../../bench/lib/process-subject.mjs'
 import { timeText } from '../../bench/lib/progress.mjs'
+import { Sequence } from '../../bench/lib/sequence.mjs'
 
 const SCENARIOS = [{ name: 'fan-out' }]
 const PINNING = { subject: [], load: [], text: 'not pinned' }
@@ -64,6 +65,28 @@ test('the quick pass leaves subjects out, and says which; by name they are there
   })
   expect(await chosen(['--subject', 'hub,ws-send'])).toEqual({ names: ['hub', 'ws-send'], notes: [] })
   expect(await chosen(['fan-out'])).toEqual({ names: ['hub', 'ws-send', 'node-sse'], notes: [] })
+})
+
+test('the quick pass leaves out what takes too long, which a smoke run and its name bring', () => {
+  const scenarios = [...SCENARIOS, { name: 'cross-node', isByNameOnly: true }]
+  const wanted = (...argv: string[]) => parse(argv, scenarios, []).wanted
+  expect(wanted()).toEqual(['fan-out'])
+  expect(wanted('--smoke')).toEqual(['fan-out', 'cross-node'])
+  expect(wanted('cross-node')).toEqual(['cross-node'])
+})
+
+test.each([
+  ['all', [0, 1, 2], null],
+  ['one lost', [0, 2], /lost, doubled or out of order, 1 times/],
+  ['one doubled', [0, 1, 1, 2], /lost, doubled or out of order, 1 times/],
+  ['two exchanged', [1, 0, 2], /lost, doubled or out of order/],
+  ['the last is missing', [0, 1], /the last message is 1 instead of 2/],
+  ['one too many', [0, 1, 2, 3], /the last message is 3 instead of 2/],
+])('a sequence of messages: %s', (_what, numbers, fault) => {
+  const sequence = new Sequence()
+  for (const n of numbers) sequence.take(n)
+  if (fault === null) expect(sequence.fault(3)).toBeNull()
+  else expect(sequence.fault(3)).toMatch(fault)
 })
 
 test('some at once: all are done, in their order, and a failure does not keep the others', async () => {

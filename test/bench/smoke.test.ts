@@ -22,6 +22,7 @@ const SCENARIOS = [
   'http-publish',
   'latency',
   'storm',
+  'cross-node',
 ]
 
 interface Outcome {
@@ -31,7 +32,11 @@ interface Outcome {
 }
 
 function bench(...args: string[]): Promise<Outcome> {
-  const child = spawn(process.execPath, [RUN, ...args])
+  return benchWith({}, ...args)
+}
+
+function benchWith(variables: Record<string, string>, ...args: string[]): Promise<Outcome> {
+  const child = spawn(process.execPath, [RUN, ...args], { env: { ...process.env, ...variables } })
   const outcome = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     outcome.stdout += text
@@ -93,6 +98,30 @@ test('slow readers are held against each policy, on both transports', () => {
   for (const readers of ['close, stopped', 'drop, stopped', 'latest, stopped', 'latest, 1 KB/s'])
     for (const transport of ['websocket', 'sse']) expect(subjects).toContain(`hub ${readers}, ${transport}`)
 })
+
+test('each driver is held against a bare client of its broker, with and without history', () => {
+  const result = results.find(({ scenario }) => scenario === 'cross-node')
+  const drivers = ['redis', 'redis, history', 'nats', 'nats, history', 'django core', 'django pubsub']
+  expect(result?.targets).toMatchObject(
+    drivers.map((name) => ({ case: `${name}: rate`, text: 'hub layer ≥ 0.7 × bare client' })),
+  )
+  for (const name of drivers) {
+    for (const subject of ['hub layer', 'bare client'])
+      for (const what of ['rate', 'latency', 'added to one node'])
+        expect(result?.rows).toContainEqual(expect.objectContaining({ case: `${name}: ${what}`, subject }))
+  }
+})
+
+test('a broker that is missing is named, and what needs none is measured', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'groupcast-cross-'))
+  const none = { REDIS_SERVER: '/nowhere/redis-server', NATS_SERVER: '/nowhere/nats-server' }
+  const { code, stdout, stderr } = await benchWith(none, 'cross-node', '--smoke', '--out', folder)
+  rmSync(folder, { recursive: true })
+  expect(stdout).toContain('redis was skipped: no redis-server at /nowhere/redis-server')
+  expect(stdout).toContain('nats was skipped: no nats-server at /nowhere/nats-server')
+  expect(stdout).toMatch(/^one node: latency +hub memory, one node/m)
+  expect(code, stderr).toBe(0)
+}, 60_000)
 
 // As many stopped as of 1,000 however few there were: of five all, or with ten to stop, fewer than none were left to read.
 test('of the fewest subscribers one stops reading, and the others read', async () => {
