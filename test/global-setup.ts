@@ -1,5 +1,5 @@
 /**
- * Runs once before all tests: finds what they need besides npm packages, Chromium, Redis, NATS and Django Channels, or installs it where this process may (as root on Debian). What
+ * Runs once before all tests: finds what they need besides npm packages, Chromium, Redis, NATS, nginx and Django Channels, or installs it where this process may (as root on Debian). What
  * is missing then fails when `CI` is set. Elsewhere the browser tests are skipped without Chromium, with a line to say why.
  */
 import { spawnSync } from 'node:child_process'
@@ -37,6 +37,13 @@ export function setup(): void {
     missing(
       'nats-server was not found: install it (Debian: apt-get install nats-server).',
       'The tests of the layer over NATS fail.',
+    )
+  }
+  const nginx = () => findProgram('nginx')
+  if ((nginx() ?? installed(['nginx-light'], nginx)) === null) {
+    missing(
+      'nginx was not found: install it (Debian: apt-get install nginx-light).',
+      'The test of hubs behind a proxy fails.',
     )
   }
 }
