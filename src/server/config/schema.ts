@@ -118,6 +118,16 @@ const limitsShape = {
     'A congested client that takes nothing for this long is dead; 1.25 ms longer for each byte that waits in its socket. The system hands over nothing more before a third of its buffer is free, 1.4 MB at most on Linux: less than 1,500,000 cuts clients that read 1 KB/s.',
   ),
   handshakeTimeoutMs: limit('handshakeTimeoutMs', 'Longest time from a request to its acceptance.'),
+  authenticateTimeoutMs: limit('authenticateTimeoutMs', 'Longest time to find out who a client is.'),
+  maxAuthentications: limit(
+    'maxAuthentications',
+    'How many clients are authenticated at once; 16 times as many may wait.',
+  ),
+  maxTickets: limit('maxTickets', 'Most one-time tickets that wait to be used.'),
+  maxRevocations: limit(
+    'maxRevocations',
+    'Most revoked identities that are remembered; beyond it the oldest give way, and all tokens of that age with them.',
+  ),
   closeTimeoutMs: limit('closeTimeoutMs', 'How long a closed client may take to go before it is cut.'),
   retrySpreadMs: limit(
     'retrySpreadMs',
