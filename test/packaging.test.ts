@@ -41,6 +41,7 @@ describe('the package', () => {
     expect(problems).toEqual([])
     expect(Object.keys(result.entrypoints)).toEqual([
       '.',
+      './auth',
       './client',
       './layers/journal',
       './testing',

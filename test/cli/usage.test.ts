@@ -124,7 +124,7 @@ describe.each(['serve', 'check-config'])('%s with a wrong configuration', (name)
       stdout: '',
       stderr: [
         'port (flag --port) is "x": it must be a whole number from 0 to 65535.',
-        'apiKeys[1] (flag --api-key) is not valid (its value is not shown): it must be at least 16 visible ASCII characters without spaces.',
+        'apiKeys[1] (flag --api-key) is not valid (its value is not shown): it must be at least 16 visible ASCII characters without spaces, or an object with key, scopes and groups.',
         'allowedOrigins[0] (flag --allowed-origin) is "a": it must be an origin such as "https://app.example" (scheme, host and port exactly), or "*" for any page.',
         'logLevel (variable GROUPCAST_LOG_LEVEL) is "loud": it must be "silent", "error", "warn", "info" or "debug".',
         'prot (file groupcast.config.json) is not a configuration key. Did you mean "port"?',

@@ -1,5 +1,7 @@
 /** Loads the server's configuration: flags before variables before the file before the defaults. */
 import { resolve } from 'node:path'
+import { MisuseError } from '../../errors.ts'
+import { authenticateOf } from './auth.ts'
 import { filesIn, type NamedFile, readConfigFile } from './file.ts'
 import { isLoopback } from './loopback.ts'
 import { type ConfigProblem, problemsOf } from './problems.ts'
@@ -46,6 +48,7 @@ export function loadConfig({ flags, env, cwd }: ConfigInputs): LoadedConfig {
     ...variables.problems,
     ...openToOthers(raw, sourceOf),
     ...journalOfNothing(raw, sourceOf),
+    ...(parsed.success ? authProblems(parsed.data, sourceOf) : []),
   ]
   if (!parsed.success || problems.length > 0) return { ok: false, problems }
   const source = new Map(SETTINGS.map(({ key }) => [key, sourceOf(key)]))
@@ -121,6 +124,36 @@ function openToOthers(raw: Record<string, unknown>, sourceOf: (key: string) => s
     `host (${source}) is ${JSON.stringify(host.data)}, which other machines can reach, and there are no apiKeys: ` +
     'set apiKeys (variable GROUPCAST_API_KEYS, flag --api-key), or allow it with --insecure.'
   return [{ key: 'host', source, text }]
+}
+
+/** Keys that cannot be used, and rules about tokens that nobody could have. */
+function authProblems(config: Config, sourceOf: (key: string) => string): ConfigProblem[] {
+  const source = AUTH_KEYS.map(sourceOf).find((from) => from !== 'default') ?? 'default'
+  try {
+    if (authenticateOf(config) !== null) return []
+  } catch (error) {
+    if (!(error instanceof MisuseError)) throw error
+    return [{ key: 'auth', source, text: `auth (${source}) cannot be used: ${error.message}` }]
+  }
+  const rule = config.groups.find(({ join, send }) => isOfTokens(join) || isOfTokens(send))
+  if (rule === undefined && source === 'default') return []
+  const text =
+    rule === undefined
+      ? `auth (${source}) has no key to check tokens with: give auth.secret, auth.publicKey, auth.keys or auth.jwksUrl.`
+      : `groups (${sourceOf('groups')}) has a rule for ${JSON.stringify(rule.match)} about tokens, and there is no key to check them with: give auth.secret, auth.publicKey, auth.keys or auth.jwksUrl.`
+  return [
+    {
+      key: rule === undefined ? 'auth' : 'groups',
+      source: rule === undefined ? source : sourceOf('groups'),
+      text,
+    },
+  ]
+}
+
+const AUTH_KEYS = SETTINGS.map(({ key }) => key).filter((key) => key.startsWith('auth.'))
+
+function isOfTokens(who: string): boolean {
+  return who === 'authenticated' || who === 'token'
 }
 
 /** A journal that nothing would ever be written to: whoever asked for it believes that their history is kept. */

@@ -78,11 +78,7 @@ const READERS: Readonly<Record<SettingKind, (text: string) => unknown>> = {
   number: (text) =>
     text === 'false' ? false : /^-?\d{1,15}(?:\.\d{1,15})?$/.test(text) ? Number(text) : text,
   boolean: (text) => BOOLEANS.get(text) ?? text,
-  list: (text) =>
-    text
-      .split(',')
-      .map((part) => part.trim())
-      .filter((part) => part !== ''),
+  list: (text) => (text.trimStart().startsWith('[') ? READERS.json(text) : listOf(text)),
   json(text) {
     try {
       return JSON.parse(text)
@@ -90,4 +86,11 @@ const READERS: Readonly<Record<SettingKind, (text: string) => unknown>> = {
       return text
     }
   },
+}
+
+function listOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
 }
