@@ -809,7 +809,7 @@ describe('auth', () => {
   ])('%s is refused before the server starts, and not shown', (_what, auth, text) => {
     const [problem = ''] = textsOf({ file: { auth } })
     expect(problem).toContain(text)
-    expect(problem).toContain(`(${FILE})`)
+    expect(problem).toContain('(file groupcast.config.json)')
     for (const secret of ['aaaa', 'too-short', 'your-256', SECRET, 'MFkw'])
       expect(problem).not.toContain(secret)
   })
