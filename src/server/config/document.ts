@@ -75,7 +75,8 @@ const CONCLUSION = `## Values in variables and flags
   \`GROUPCAST_API_KEYS\` must be where keys have scopes.
 - \`true\`, \`1\`, \`false\` and \`0\` are the booleans.
 - Prefer a variable or the file for \`apiKeys\` and \`auth.secret\`: other users of the machine can see a program's flags.
-- \`GROUPCAST_API_KEY\`, without the S, is the one key that \`groupcast publish\` sends; the server does not read it.
+- \`GROUPCAST_API_KEY\`, without the S, is the one key that \`groupcast publish\` sends, \`GROUPCAST_TOKEN\` the token that
+  \`groupcast subscribe\` sends; the server reads neither.
 - In Kubernetes a Service named \`groupcast\` puts \`GROUPCAST_PORT=tcp://…\` and other variables into the pods of its namespace:
   set \`enableServiceLinks: false\`, or name the Service otherwise.
 

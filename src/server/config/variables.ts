@@ -16,8 +16,8 @@ export type Flags = { readonly [Key in keyof Config | 'config']?: unknown }
 /** The environment, as in `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** Variables that are no settings: the file's name, and the key that `groupcast publish` sends. */
-const OTHER_VARIABLES: readonly string[] = ['GROUPCAST_CONFIG', 'GROUPCAST_API_KEY']
+/** Variables that are no settings: the file's name, and what `groupcast publish` and `subscribe` send. */
+const OTHER_VARIABLES: readonly string[] = ['GROUPCAST_CONFIG', 'GROUPCAST_API_KEY', 'GROUPCAST_TOKEN']
 
 const BY_VARIABLE = new Map(SETTINGS.map((setting) => [setting.variable, setting]))
 
