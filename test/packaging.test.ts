@@ -41,8 +41,8 @@ describe('the package', () => {
     expect(problems).toEqual([])
     expect(Object.keys(result.entrypoints)).toEqual([
       '.',
-      './auth',
       './client',
+      './auth',
       './layers/journal',
       './testing',
       './package.json',

@@ -527,13 +527,11 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 
   #connectTookTooLong(): void {
     const { handshakeTimeoutMs } = this.#host.limits
-    if (this.#phase === KNOCKING) {
-      this.#deny(denialOf('authentication-timeout'))
-      return
-    }
-    const text = `connect did not settle within handshakeTimeoutMs (${handshakeTimeoutMs}): the client was refused.`
-    this.#host.report(new GroupcastError('handshake-timeout', text), `consumer ${this.route.path}`, this)
-    this.#deny(denialOf('handshake-timeout'))
+    const isKnocking = this.#phase === KNOCKING
+    const code = isKnocking ? 'authentication-timeout' : 'handshake-timeout'
+    const text = `${isKnocking ? 'authenticate' : 'connect'} did not settle within handshakeTimeoutMs (${handshakeTimeoutMs}): the client was refused.`
+    this.#host.report(new GroupcastError(code, text), `consumer ${this.route.path}`, this)
+    this.#deny(denialOf(code))
   }
 
   #closeWith(code: ErrorCode, reason: string = ERRORS[code].message): void {
