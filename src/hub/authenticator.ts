@@ -78,7 +78,7 @@ export class Authenticator {
       }
       const start = () => {
         this.#running++
-        call(question, this.#requestOf(question, abort.signal)).then((identity) => {
+        this.#call(question, abort.signal).then((identity) => {
           if (abort.signal.aborted) return
           end()
           resolve(identity)
@@ -111,15 +111,14 @@ export class Authenticator {
     return new Refusal('authentication-timeout')
   }
 
-  #requestOf({ request, token, identity }: Question, signal: AbortSignal): AuthenticationRequest {
-    return new ClientsRequest(request, token ?? tokenOf(request), identity, signal, this.#host.allowedOrigins)
+  /** Whatever throws or rejects, the hook or the reading of the request, the promise rejects: its slot is given back in one place. */
+  async #call({ hook, request, token, identity }: Question, signal: AbortSignal): Promise<Identity | null> {
+    const { allowedOrigins } = this.#host
+    const given = await hook(
+      new ClientsRequest(request, token ?? tokenOf(request), identity, signal, allowedOrigins),
+    )
+    return given === null ? null : asIdentity(given)
   }
-}
-
-/** Whether it throws or rejects, the promise rejects. */
-async function call({ hook }: Question, request: AuthenticationRequest): Promise<Identity | null> {
-  const given = await hook(request)
-  return given === null ? null : asIdentity(given)
 }
 
 /** The request of a client, with what concerns who it is. */

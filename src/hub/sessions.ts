@@ -43,10 +43,6 @@ export class Sessions {
     this.#revocations = revocations
   }
 
-  get size(): number {
-    return this.#sessions.size
-  }
-
   identityOf(connection: LiveConnection): Identity | null {
     return this.#sessions.get(connection)?.identity ?? null
   }

@@ -8,7 +8,7 @@ interface Given {
   readonly cookies?: Readonly<Record<string, string>>
 }
 
-function requestOf({ token = null, query = '', cookies = {} }: Given): AuthenticationRequest {
+export function requestOf({ token = null, query = '', cookies = {} }: Given): AuthenticationRequest {
   return {
     method: 'GET',
     url: `/events?${query}`,

@@ -396,6 +396,17 @@ describe('hooks', () => {
     expect(errors).toEqual([])
   })
 
+  test('requests that cannot be read take no places', async () => {
+    // A header `Authorization: Bearer` without a token was refused before the hook was called, and its place never given back: as many of
+    // them as places, and nobody was let in any more.
+    const { open } = await startTestHub({ authenticate, limits: { maxAuthentications: 2 } })
+    for (let n = 0; n < 5; n++) {
+      const refused = await open('ndjson', '/events', { headers: { Authorization: 'Bearer' } })
+      expect(refused.status).toBe(400)
+    }
+    expect((await open('ndjson', '/events', { headers: bearer() })).status).toBe(200)
+  })
+
   test('a client that leaves meanwhile gives its place to the next', async () => {
     const signals: AbortSignal[] = []
     const { hub, url } = await startTestHub({ limits: { maxAuthentications: 1 } })
