@@ -92,7 +92,7 @@ export function openConnection(
     stopWatch()
     if (isOver || !patienceMs) return
     const leftMs = seenAt + patienceMs - clock.now()
-    if (leftMs <= 0) end(lost('Silent'))
+    if (leftMs <= 0) end(lost(`Silent ${patienceMs} ms`))
     // Not set anew for every message: a timer that is too early looks again.
     else stopWatch = clock.after(leftMs, checkSilence)
   }
@@ -158,7 +158,7 @@ export function openConnection(
           take(JSON.parse(text))
         } catch (error) {
           // To leave it out would be to lose a message unnoticed; over a new connection it comes again.
-          end(lost('Not an envelope', error))
+          end(lost('No envelope', error))
         }
       },
       retry(ms) {
@@ -173,7 +173,7 @@ export function openConnection(
 }
 
 function disconnected(cause: unknown): ClientError {
-  return new ClientError('disconnected', 'Lost: it may have arrived', {
+  return new ClientError('disconnected', 'No connection: it may have arrived', {
     cause,
   })
 }

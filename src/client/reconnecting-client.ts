@@ -192,7 +192,7 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
   const request = (command: object) =>
     answer(async () => {
       if (connection?.isOpen) return connection.request(command)
-      throw new ClientError('not-connected', 'Nothing was sent')
+      throw new ClientError('not-connected', 'No connection')
     })
 
   const change = (kind: 'join' | 'leave', group: string, options?: JoinOptions) =>

@@ -445,7 +445,9 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     const { sessions } = this.#host
     const version = sessions.versionOf(this)
     if (!(await this.allows('join', group))) throw new Refusal('forbidden')
-    const isPastDenied = this.#catchUp !== null && !(await this.allows('history', group))
+    // Who is in already gets nothing of the past but what it asks for.
+    const mayGetPast = this.#catchUp !== null && (count > 0 || this.#phase < OPEN)
+    const isPastDenied = mayGetPast && !(await this.allows('history', group))
     await this.#join(group, count, isPastDenied)
     sessions.joined(this, group)
     // Its identity has changed meanwhile, and this group was not yet among those that were looked at again.
