@@ -7,6 +7,7 @@ export default defineConfig({
     alias: [
       // Tests and examples import the package by its name, as users do, and get the source.
       { find: /^groupcast$/, replacement: source('./src/index.ts') },
+      { find: /^groupcast\/auth$/, replacement: source('./src/auth/index.ts') },
       { find: /^groupcast\/client$/, replacement: source('./src/client/index.ts') },
       {
         find: /^groupcast\/layers\/journal$/,

@@ -42,6 +42,7 @@ describe('the package', () => {
     expect(Object.keys(result.entrypoints)).toEqual([
       '.',
       './client',
+      './auth',
       './layers/journal',
       './layers/django',
       './layers/redis',

@@ -11,6 +11,7 @@ import type { ErrorContext, Hub } from '../hub/hub-api.ts'
 import type { AnyMessages } from '../message.ts'
 import type { NodeServer } from '../transports/node/backend.ts'
 import { VERSION } from '../version.ts'
+import { authenticateOf } from './config/auth.ts'
 import { isLoopback } from './config/loopback.ts'
 import type { Config } from './config/schema.ts'
 import { layerOf } from './layer.ts'
@@ -49,9 +50,11 @@ export async function startServer(
   const { allowedOrigins, limits } = config
   const allowedHosts = hostsOf(config)
   const groups = config.groups.map(({ match, slow, history }) => ({ match, slow, history }))
+  const authenticate = authenticateOf(config)
   const hub = createHub({
     layer: await layerOf(config),
     groups,
+    ...(authenticate !== null && { authenticate }),
     allowedOrigins,
     allowedHosts,
     limits,

@@ -47,7 +47,7 @@ export function fittingReason(reason: string): string {
   return `${cut.toString().replace(/\uFFFD+$/, '')}…`
 }
 
-/** Each message as its own JSON text: what a plain `new WebSocket(url)` gets. Of the control objects only `reset` and `dropped` are shown. */
+/** Each message as its own JSON text: what a plain `new WebSocket(url)` gets. Of the control objects only `reset`, `dropped`, `left` and `expiring` are shown. */
 export const websocketPlain: WebSocketFormat = {
   name: 'websocket',
   transport: 'websocket',
@@ -59,6 +59,10 @@ export const websocketPlain: WebSocketFormat = {
       return encodeTextFrame(JSON.stringify({ type: 'groupcast.reset', ...control.reset }))
     if ('dropped' in control) {
       return encodeTextFrame(JSON.stringify({ type: 'groupcast.dropped', ...control.dropped }))
+    }
+    if ('left' in control) return encodeTextFrame(JSON.stringify({ type: 'groupcast.left', ...control.left }))
+    if ('expiring' in control) {
+      return encodeTextFrame(JSON.stringify({ type: 'groupcast.expiring', ...control.expiring }))
     }
     return null
   },

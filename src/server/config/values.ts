@@ -1,6 +1,7 @@
 /** The kinds of values that several keys of the configuration, or the elements of its lists, are made of. */
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { KEY_SCOPES } from '../../api/keys.ts'
 import { MAX_NAME_LENGTH } from '../../names.ts'
 import { settingInfo } from './setting.ts'
 
@@ -95,11 +96,29 @@ export const groupPattern = z.string().regex(GLOB)
 /** A directory that need not be there yet. No path has a NUL in it; other control characters are slips. */
 export const directory = z.string().regex(/^\P{Cc}+$/u)
 
+const API_KEY = /^[\x21-\x7e]{16,}$/
+
 /** A key for `Authorization: Bearer`: long enough not to be guessed, and nothing that a header cannot carry. */
 export const apiKey = z
-  .string()
-  .regex(/^[\x21-\x7e]{16,}$/)
+  .union([
+    z.string().regex(API_KEY),
+    z.strictObject({
+      key: z
+        .string()
+        .regex(API_KEY)
+        .register(settingInfo, { allowed: 'at least 16 visible ASCII characters without spaces' }),
+      scopes: z
+        .array(z.enum(KEY_SCOPES).register(settingInfo, { allowed: oneOf(KEY_SCOPES) }))
+        .min(1)
+        .register(settingInfo, { allowed: `a list of at least one of ${oneOf(KEY_SCOPES)}` }),
+      groups: z
+        .array(groupPattern.register(settingInfo, { allowed: 'a pattern such as "chat.*"' }))
+        .min(1)
+        .default(['*'])
+        .register(settingInfo, { allowed: 'a list of at least one pattern such as "chat.*"' }),
+    }),
+  ])
   .register(settingInfo, {
-    allowed: 'at least 16 visible ASCII characters without spaces',
+    allowed: 'at least 16 visible ASCII characters without spaces, or an object with key, scopes and groups',
     isSecret: true,
   })
