@@ -12,12 +12,37 @@ export default defineConfig({
         find: /^groupcast\/layers\/journal$/,
         replacement: source('./src/layers/file-journal/index.ts'),
       },
+      {
+        find: /^groupcast\/transports\/uws$/,
+        replacement: source('./src/transports/uws/index.ts'),
+      },
       { find: /^groupcast\/testing$/, replacement: source('./src/testing/index.ts') },
     ],
   },
   test: {
-    include: ['test/**/*.test.ts'],
     globalSetup: ['test/global-setup.ts'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'node',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/transports/uws/**'],
+          provide: { backend: 'node' },
+        },
+      },
+      {
+        // The same tests over the other server back end.
+        extends: true,
+        test: {
+          name: 'uws',
+          include: ['test/{transports,server/backend}/**/*.test.ts', 'test/{storm,leak}.test.ts'],
+          exclude: ['test/transports/node/**'],
+          setupFiles: ['test/uws-setup.ts'],
+          provide: { backend: 'uws' },
+        },
+      },
+    ],
     // Most of the time tests wait for sockets, processes and browsers: more workers than cores use it.
     maxWorkers: 3,
     testTimeout: 30_000,

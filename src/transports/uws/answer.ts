@@ -1,0 +1,41 @@
+import { STATUS_CODES } from 'node:http'
+import type { HttpAnswer } from '../backend.ts'
+import type { UwsResponse } from './uws.ts'
+
+/** `404 Not Found` */
+export function statusLine(status: number): string {
+  return `${status} ${STATUS_CODES[status] ?? ''}`
+}
+
+/** How an answer ends. */
+export interface AnswerEnd {
+  /** The answer to a HEAD has a length and no body (RFC 9110, section 9.3.2). */
+  readonly isHead?: boolean
+  /** Close the connection after it. */
+  readonly close?: boolean
+}
+
+/** Sends a complete answer in one write. The response must be alive; `Content-Length` is uWebSockets.js's to write. */
+export function sendAnswer(
+  response: UwsResponse,
+  { status, headers, body }: Omit<HttpAnswer, 'body'> & { readonly body: string | Uint8Array },
+  { isHead = false, close = false }: AnswerEnd = {},
+): void {
+  response.cork(() => {
+    response.writeStatus(statusLine(status))
+    for (const name in headers) {
+      if (name !== 'Content-Length') response.writeHeader(name, headers[name] ?? '')
+    }
+    if (close) response.writeHeader('Connection', 'close')
+    if (status === 204) response.endWithoutBody(undefined, close)
+    else if (isHead) response.endWithoutBody(lengthOf(headers, body), close)
+    else response.end(body, close)
+  })
+}
+
+function lengthOf(headers: HttpAnswer['headers'], body: string | Uint8Array): number {
+  // An answer to HEAD may have lost its body, and not its length.
+  const given = headers['Content-Length']
+  if (given !== undefined) return Number(given)
+  return typeof body === 'string' ? Buffer.byteLength(body) : body.length
+}
