@@ -26,10 +26,13 @@ export function sendAnswer(
     for (const name in headers) {
       if (name !== 'Content-Length') response.writeHeader(name, headers[name] ?? '')
     }
-    if (close) response.writeHeader('Connection', 'close')
-    if (status === 204) response.endWithoutBody(undefined, close)
-    else if (isHead) response.endWithoutBody(lengthOf(headers, body), close)
-    else response.end(body, close)
+    if (status !== 204 && !isHead) {
+      response.end(body, close)
+      return
+    }
+    // Given the length, `endWithoutBody` would wait for as many bytes of body for ever.
+    if (isHead) response.writeHeader('Content-Length', String(lengthOf(headers, body)))
+    response.endWithoutBody()
   })
 }
 

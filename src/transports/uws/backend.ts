@@ -1,5 +1,6 @@
-import { MisuseError } from '../../errors.ts'
-import { assertKnownOptions } from '../../options.ts'
+import { ERRORS, MisuseError } from '../../errors.ts'
+import { assertKnownOptions, type Limits } from '../../options.ts'
+import { PROBLEM_TYPE, problemText } from '../../problem.ts'
 import type { Attachment, Gate, Plan, ServerBackend } from '../backend.ts'
 import { TrustedProxies } from '../trusted-proxies.ts'
 import { sendAnswer } from './answer.ts'
@@ -43,115 +44,135 @@ export function uwsBackend(options: UwsBackendOptions): ServerBackend<UwsApp> {
       if (typeof app?.ws !== 'function' || typeof app.any !== 'function') {
         throw new MisuseError('invalid-option', 'hub.attach takes an app of uWebSockets.js: App() or SSLApp().')
       }
-      const attachment = new UwsAttachment(gate, { encrypted: isEncrypted(app), trustedProxies })
-      attachment.route(app)
-      return attachment
+      const door: Door = { gate, settings: { encrypted: isEncrypted(app), trustedProxies } }
+      const routes = ROUTES.get(app) ?? new Routes(app, gate.limits)
+      ROUTES.set(app, routes)
+      return routes.add(door)
     },
   }
 }
 
 /** Whether the request asks for a WebSocket, in whatever form: its connection is of no use when it does not become one. */
-function asksForWebSocket(request: UwsConnectionRequest): boolean {
-  return /(?:^|,)\s*websocket\s*(?:,|$)/i.test(request.header('upgrade') ?? '')
+function asksForWebSocket(upgrade: string | undefined): boolean {
+  return /(?:^|,)\s*websocket\s*(?:,|$)/i.test(upgrade ?? '')
 }
-
-const PASS: Plan = Object.freeze({ kind: 'pass' })
 
 /** Routes of a method come before those of any. */
 const METHODS = ['get', 'post', 'options', 'put', 'patch', 'del', 'head', 'connect', 'trace', 'any'] as const
 
-/** How many attachments an app has had. */
-const ATTACHED = new WeakMap<UwsApp, number>()
+/** Matches what `/*` does. Two routes with the same pattern would end the process ("Internal routing error"), and `/*` is the application's. */
+const PATTERN = '/*groupcast'
+/** The same again, for what nobody else takes. */
+const REST = '/*groupcast-rest'
 
-class UwsAttachment implements Attachment {
-  readonly #gate: Gate
-  readonly #settings: RequestSettings
-  #isDetached = false
+/** A hub that was attached to an app. */
+interface Door {
+  readonly gate: Gate
+  readonly settings: RequestSettings
+}
 
-  constructor(gate: Gate, settings: RequestSettings) {
-    this.#gate = gate
-    this.#settings = settings
-  }
+/** A request that a hub takes. */
+interface Taken {
+  readonly request: UwsConnectionRequest
+  readonly plan: Exclude<Plan, { kind: 'pass' }>
+  readonly gate: Gate
+}
 
-  /** Routes cannot be taken back: they let everything pass. */
-  detach(): void {
-    this.#isDetached = true
-  }
+/** The routes of each app: they cannot be taken back, so the hubs that come and go share them. */
+const ROUTES = new WeakMap<UwsApp, Routes>()
 
-  route(app: UwsApp): void {
-    const count = ATTACHED.get(app) ?? 0
-    ATTACHED.set(app, count + 1)
-    // Matches what `/*` does. Two routes with the same pattern would end the process ("Internal routing error"), and `/*` is the application's.
-    const pattern = `/*groupcast${count}`
-    app.ws(pattern, {
-      ...webSocketHandlers(this.#gate.limits),
+class Routes {
+  #doors: readonly Door[] = []
+
+  /** @param limits of the first hub; those that come later cannot take larger messages */
+  constructor(app: UwsApp, limits: Limits) {
+    app.ws(PATTERN, {
+      ...webSocketHandlers(limits),
       upgrade: (response, request, context) => {
-        const snapshot = new UwsConnectionRequest(request, response, this.#settings)
-        const plan = this.#plan(snapshot)
-        if (plan.kind === 'websocket') {
-          acceptWebSocket(plan, request.getHeader('sec-websocket-key'), response, context, this.#gate)
+        const taken = this.#taken(response, request)
+        if (taken?.plan.kind === 'websocket') {
+          acceptWebSocket(taken.plan, request.getHeader('sec-websocket-key'), response, context, taken.gate)
         }
         // The next route is ours, for requests that only look like a handshake.
         else request.setYield(true)
       },
     })
-    const take = (response: UwsResponse, request: UwsRequest) => this.#take(response, request)
-    for (const method of METHODS) app[method](pattern, take)
-    if (count === 0) answerTheRest(app, this.#gate, this.#settings)
-  }
-
-  #plan(request: UwsConnectionRequest): Plan {
-    return this.#isDetached ? PASS : this.#gate.plan(request)
-  }
-
-  #take(response: UwsResponse, request: UwsRequest): void {
-    const snapshot = new UwsConnectionRequest(request, response, this.#settings)
-    const plan = this.#plan(snapshot)
-    switch (plan.kind) {
-      case 'pass':
-        request.setYield(true)
-        return
-      case 'answer':
-        sendAnswer(response, plan.answer, endOf(snapshot))
-        return
-      case 'uplink':
-        readUplink(plan, response, this.#gate)
-        return
-      case 'stream':
-        acceptStream(plan, response, this.#gate)
-        return
-      case 'websocket': {
-        // Whatever has a key of 24 characters went another way.
-        const headers = { 'Sec-WebSocket-Version': '13, 8' }
-        const answer = this.#gate.problem('bad-request', headers, 'This is not a WebSocket handshake.')
-        sendAnswer(response, answer, endOf(snapshot))
-        return
-      }
-      default:
-        plan satisfies never
+    const take = (response: UwsResponse, request: UwsRequest) => {
+      const taken = this.#taken(response, request)
+      if (taken === null) request.setYield(true)
+      else answer(taken, response)
     }
+    for (const method of METHODS) app[method](PATTERN, take)
+    answerTheRest(app)
+  }
+
+  add(door: Door): Attachment {
+    this.#doors = [...this.#doors, door]
+    return {
+      detach: () => {
+        this.#doors = this.#doors.filter((other) => other !== door)
+      },
+    }
+  }
+
+  #taken(response: UwsResponse, request: UwsRequest): Taken | null {
+    for (const { gate, settings } of this.#doors) {
+      const snapshot = new UwsConnectionRequest(request, response, settings)
+      const plan = gate.plan(snapshot)
+      if (plan.kind !== 'pass') return { request: snapshot, plan, gate }
+    }
+    return null
+  }
+}
+
+function answer({ request, plan, gate }: Taken, response: UwsResponse): void {
+  switch (plan.kind) {
+    case 'answer':
+      sendAnswer(response, plan.answer, endOf(request))
+      return
+    case 'uplink':
+      readUplink(plan, response, gate)
+      return
+    case 'stream':
+      acceptStream(plan, response, gate)
+      return
+    case 'websocket': {
+      // Whatever has a key of 24 characters went another way.
+      const headers = { 'Sec-WebSocket-Version': '13, 8' }
+      const answer = gate.problem('bad-request', headers, 'This is not a WebSocket handshake.')
+      sendAnswer(response, answer, endOf(request))
+      return
+    }
+    default:
+      plan satisfies never
   }
 }
 
 function endOf(request: UwsConnectionRequest) {
-  return { isHead: request.method === 'HEAD', close: asksForWebSocket(request) }
+  return { isHead: request.method === 'HEAD', close: asksForWebSocket(request.header('upgrade')) }
 }
 
 /**
  * A request that no route takes would have its connection closed without an answer. The route that answers must come last: when the app
  * begins to listen, it has all others.
  */
-function answerTheRest(app: UwsApp, gate: Gate, settings: RequestSettings): void {
+function answerTheRest(app: UwsApp): void {
   const { listen } = app
   let isAnswering = false
   app.listen = (...args: unknown[]) => {
     if (!isAnswering) {
       isAnswering = true
-      app.any('/*groupcast-rest', (response, request) => {
-        const snapshot = new UwsConnectionRequest(request, response, settings)
-        sendAnswer(response, gate.problem('not-found'), endOf(snapshot))
+      app.any(REST, (response, request) => {
+        const isHead = request.getMethod() === 'head'
+        const close = asksForWebSocket(request.getHeader('upgrade'))
+        sendAnswer(response, { ...NOT_FOUND, body: problemText('not-found') }, { isHead, close })
       })
     }
     return Reflect.apply(listen, app, args)
   }
+}
+
+const NOT_FOUND = {
+  status: ERRORS['not-found'].httpStatus,
+  headers: { 'Content-Type': PROBLEM_TYPE, 'Cache-Control': 'no-store' },
 }

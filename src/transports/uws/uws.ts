@@ -31,7 +31,7 @@ export interface UwsResponse {
   writeHeader(name: string, value: string): UwsResponse
   write(chunk: string | UwsBytes): boolean
   end(body?: string | UwsBytes, closeConnection?: boolean): UwsResponse
-  endWithoutBody(reportedContentLength?: number, closeConnection?: boolean): UwsResponse
+  endWithoutBody(): UwsResponse
   /** Cuts the connection. */
   close(): UwsResponse
   cork(write: () => void): UwsResponse
