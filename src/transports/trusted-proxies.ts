@@ -44,7 +44,11 @@ export class TrustedProxies {
       }
       const [address = '', bits] = proxy.split('/')
       const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
-      this.#list.addSubnet(address, bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits), family)
+      this.#list.addSubnet(
+        address,
+        bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits),
+        family,
+      )
     }
   }
 

@@ -68,7 +68,8 @@ function plainFormat(name: string, encode: Encode, heartbeat: Buffer): WebSocket
     frame: (publication: Publication) => encode(publication.json),
     control(control: Control) {
       if ('reset' in control) return encode(JSON.stringify({ type: 'groupcast.reset', ...control.reset }))
-      if ('dropped' in control) return encode(JSON.stringify({ type: 'groupcast.dropped', ...control.dropped }))
+      if ('dropped' in control)
+        return encode(JSON.stringify({ type: 'groupcast.dropped', ...control.dropped }))
       return null
     },
   }

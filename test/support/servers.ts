@@ -8,8 +8,8 @@ import type { AddressInfo } from 'node:net'
 import { nodeBackend, type Hub as TypedHub } from 'groupcast'
 import { importUws, type UwsApp, type UwsModule, uwsBackend } from 'groupcast/transports/uws'
 import { inject } from 'vitest'
-import { readBody } from '../../src/transports/uws/body.ts'
 import type { ServerBackend } from '../../src/transports/backend.ts'
+import { Exchange, WholeBody } from '../../src/transports/uws/body.ts'
 import { CERTIFICATE, certificateFiles } from './certificate.ts'
 
 declare module 'vitest' {
@@ -34,6 +34,8 @@ export interface Nature {
   readonly answersStrangers: boolean
   /** A closed WebSocket is over when the client has answered; else when the close frame has left. */
   readonly awaitsCloseAnswer: boolean
+  /** Bytes of header values beyond ASCII come through. */
+  readonly keepsOtherBytes: boolean
   /** Headers that it adds to streams, and to handshakes. */
   readonly streamHeaders: Readonly<Record<string, unknown>>
   readonly handshakeHeaders: readonly string[]
@@ -91,6 +93,7 @@ const node: ServerKind = {
     hearsEarlyFrames: true,
     pipelines: true,
     answersStrangers: true,
+    keepsOtherBytes: true,
     awaitsCloseAnswer: true,
     streamHeaders: { connection: 'keep-alive', 'keep-alive': 'timeout=5' },
     handshakeHeaders: [],
@@ -155,6 +158,7 @@ const uWebSockets: ServerKind = {
     hearsEarlyFrames: false,
     pipelines: false,
     answersStrangers: false,
+    keepsOtherBytes: false,
     awaitsCloseAnswer: false,
     streamHeaders: { uwebsockets: '20' },
     handshakeHeaders: ['Date', 'uWebSockets'],
@@ -170,18 +174,17 @@ const uWebSockets: ServerKind = {
       if (isRouted) return
       isRouted = true
       server.any('/*', (response, request) => {
-        let isOver = false
-        response.onAborted(() => {
-          isOver = true
-        })
+        const exchange = new Exchange(response, true)
         const isUpgrade = request.getHeader('upgrade') === 'websocket'
         const query = request.getQuery()
         let body: number | null = null
         let whenRead: (size: number) => void = () => {}
-        readBody(response, Number.POSITIVE_INFINITY, (bytes) => {
-          body = bytes?.length ?? 0
-          whenRead(body)
-        })
+        exchange.read(
+          new WholeBody(Number.POSITIVE_INFINITY, (bytes) => {
+            body = bytes.length
+            whenRead(body)
+          }),
+        )
         app(
           {
             method: request.getMethod().toUpperCase(),
@@ -193,10 +196,10 @@ const uWebSockets: ServerKind = {
             },
           },
           {
-            write: (text) => void (isOver || response.cork(() => response.write(text))),
+            write: (text) => void (exchange.isOver || response.cork(() => response.write(text))),
             end(text, status = 200, type = 'text/plain') {
-              if (isOver) return
-              isOver = true
+              if (exchange.isOver) return
+              exchange.over()
               response.cork(() => {
                 response.writeStatus(String(status)).writeHeader('Content-Type', type).end(text, isUpgrade)
               })

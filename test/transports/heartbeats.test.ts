@@ -323,7 +323,7 @@ describe('the slow are not the dead', () => {
     expect(pings(slow)).toBe(0)
     clock.advance(heartbeatMs)
     await until('now it is asked', () => pings(slow) === 1)
-    await until('the stream too', () => stream.text.endsWith('\r\n3\r\n:\n\n\r\n'))
+    await until('the stream too', () => parseResponse(stream.bytes)?.body.endsWith('}\n\n:\n\n') === true)
   })
 
   test('a link that drains after it was asked is alive', async () => {

@@ -4,13 +4,7 @@ import { manualClock } from 'groupcast/testing'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { CLIENT_KINDS, type ClientKind } from '../support/clients.ts'
 import { startTestHub, type TestHub } from '../support/hub-server.ts'
-import {
-  connectRaw,
-  OPCODE,
-  openRawWebSocket,
-  parseResponse,
-  requestHead,
-} from '../support/raw.ts'
+import { connectRaw, OPCODE, openRawWebSocket, parseResponse, requestHead } from '../support/raw.ts'
 import { nature } from '../support/servers.ts'
 import { trackingConsumer } from '../support/tracking-consumer.ts'
 import { until, within } from '../support/until.ts'

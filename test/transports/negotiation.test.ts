@@ -189,21 +189,18 @@ describe('methods', () => {
     expect(hub.stats.opened).toBe(0)
   })
 
-  test.each(['PUT', 'DELETE', 'PATCH', 'HEAD'])(
-    '%s is answered 405 with Allow',
-    async (method) => {
-      const { url } = await startTestHub()
-      const { status, headers, body } = await askTwice(
-        url,
-        requestHead(method, '/events', { 'Content-Length': '0' }),
-      )
-      expect(status).toBe(405)
-      expect(headers.get('allow')).toBe('GET, POST, OPTIONS')
-      expect(headers.get('content-type')).toBe(PROBLEM)
-      if (method === 'HEAD') expect(body).toBe('')
-      else expect(JSON.parse(body)).toMatchObject({ status: 405, code: 'method-not-allowed' })
-    },
-  )
+  test.each(['PUT', 'DELETE', 'PATCH', 'HEAD'])('%s is answered 405 with Allow', async (method) => {
+    const { url } = await startTestHub()
+    const { status, headers, body } = await askTwice(
+      url,
+      requestHead(method, '/events', { 'Content-Length': '0' }),
+    )
+    expect(status).toBe(405)
+    expect(headers.get('allow')).toBe('GET, POST, OPTIONS')
+    expect(headers.get('content-type')).toBe(PROBLEM)
+    if (method === 'HEAD') expect(body).toBe('')
+    else expect(JSON.parse(body)).toMatchObject({ status: 405, code: 'method-not-allowed' })
+  })
 
   test('a refused request with a body does not spoil the connection', async () => {
     const { url } = await startTestHub()
@@ -212,13 +209,10 @@ describe('methods', () => {
     client.write(requestHead('PUT', '/events', { 'Content-Length': String(size) }))
     client.write(Buffer.alloc(size, 'x'))
     client.write(requestHead('GET', '/app'))
-    await until(
-      'both are answered',
-      () => {
-        const first = parseResponse(client.bytes)
-        return parseResponse(first?.rest ?? Buffer.alloc(0))?.isComplete === true
-      },
-    )
+    await until('both are answered', () => {
+      const first = parseResponse(client.bytes)
+      return parseResponse(first?.rest ?? Buffer.alloc(0))?.isComplete === true
+    })
     expect(client.text).toContain('HTTP/1.1 405')
     expect(client.text).toContain('app')
     expect(client.isEnded).toBe(false)
@@ -250,8 +244,10 @@ describe('methods', () => {
     for (const id of ['x', `${hub.nodeId}.nobody`, '__proto__', '..', `${hub.nodeId}.`, 'ü'.repeat(100)]) {
       const headers = { 'Content-Length': '12', 'Groupcast-Connection': id }
       const { status, body } = await askTwice(url, `${requestHead('POST', '/events', headers)}{"type":"m"}`)
-      expect([id, status]).toEqual([id, 404])
-      expect(JSON.parse(body)).toMatchObject({ code: 'unknown-connection' })
+      // A header whose value is lost counts as none.
+      const isLost = !nature.keepsOtherBytes && /[^ -~]/.test(id)
+      expect([id, status]).toEqual([id, isLost ? 400 : 404])
+      expect(JSON.parse(body)).toMatchObject({ code: isLost ? 'bad-request' : 'unknown-connection' })
     }
   })
 })

@@ -42,3 +42,38 @@ function lengthOf(headers: HttpAnswer['headers'], body: string | Uint8Array): nu
   if (given !== undefined) return Number(given)
   return typeof body === 'string' ? Buffer.byteLength(body) : body.length
 }
+
+/** An answer to a request whose body has not ended. */
+export interface EarlyAnswer {
+  /** The body has ended. */
+  end(): void
+  /** The client has left. */
+  gone(): void
+}
+
+/**
+ * Sends an answer whole, and leaves it without its end until the body has come, or for so long: an ended response could not be closed any
+ * more.
+ */
+export function answerEarly(
+  response: UwsResponse,
+  { status, headers, body }: Omit<HttpAnswer, 'body'> & { readonly body: string | Uint8Array },
+  lingerMs: number,
+): EarlyAnswer {
+  response.cork(() => {
+    response.writeStatus(statusLine(status))
+    for (const name in headers) {
+      if (name !== 'Content-Length') response.writeHeader(name, headers[name] ?? '')
+    }
+    response.write(body)
+  })
+  const timer = setTimeout(() => response.close(), lingerMs)
+  timer.unref()
+  return {
+    end() {
+      clearTimeout(timer)
+      response.cork(() => response.end())
+    },
+    gone: () => clearTimeout(timer),
+  }
+}

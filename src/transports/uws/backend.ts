@@ -42,7 +42,10 @@ export function uwsBackend(options: UwsBackendOptions): ServerBackend<UwsApp> {
     name: 'uws',
     attach(app, gate) {
       if (typeof app?.ws !== 'function' || typeof app.any !== 'function') {
-        throw new MisuseError('invalid-option', 'hub.attach takes an app of uWebSockets.js: App() or SSLApp().')
+        throw new MisuseError(
+          'invalid-option',
+          'hub.attach takes an app of uWebSockets.js: App() or SSLApp().',
+        )
       }
       const door: Door = { gate, settings: { encrypted: isEncrypted(app), trustedProxies } }
       const routes = ROUTES.get(app) ?? new Routes(app, gate.limits)

@@ -68,7 +68,8 @@ export function addressOf(bytes: ArrayBuffer): string {
   const octets = new Uint8Array(bytes)
   if (octets.length === 4) return octets.join('.')
   if (octets.length !== 16) return ''
-  const isMapped = octets.subarray(0, 10).every((octet) => octet === 0) && octets[10] === 255 && octets[11] === 255
+  const isMapped =
+    octets.subarray(0, 10).every((octet) => octet === 0) && octets[10] === 255 && octets[11] === 255
   if (isMapped) return `::ffff:${octets.subarray(12).join('.')}`
   const view = new DataView(bytes)
   const groups = Array.from({ length: 8 }, (_, i) => view.getUint16(2 * i).toString(16))

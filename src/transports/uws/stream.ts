@@ -37,7 +37,13 @@ export function acceptStream(plan: StreamPlan, response: UwsResponse, gate: Gate
  * An EventSource gives up for good on any status but 200 (WHATWG HTML, section 9.2.3), so a client that should come back gets
  * a stream that says when, and ends. Other clients read the status.
  */
-function deny(plan: StreamPlan, response: UwsResponse, format: StreamFormat, denial: Denial, gate: Gate): void {
+function deny(
+  plan: StreamPlan,
+  response: UwsResponse,
+  format: StreamFormat,
+  denial: Denial,
+  gate: Gate,
+): void {
   if (plan.transport !== 'sse' || !denial.comeBack) {
     const headers = denial.comeBack ? { ...plan.headers, 'Retry-After': '1' } : plan.headers
     const answer = gate.problem(denial.code, headers, denial.reason)

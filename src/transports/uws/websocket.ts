@@ -258,8 +258,14 @@ class WebSocketLink implements Link {
 
   take(message: ArrayBuffer, isBinary: boolean): void {
     if (this.#goodbye !== null) return
-    if (isBinary) return this.#fail('unsupported-media-type')
-    if (message.byteLength > this.#limits.maxMessageBytes) return this.#fail('message-too-large')
+    if (isBinary) {
+      this.#fail('unsupported-media-type')
+      return
+    }
+    if (message.byteLength > this.#limits.maxMessageBytes) {
+      this.#fail('message-too-large')
+      return
+    }
     // Copied: the bytes are gone when the handler returns.
     const text = Buffer.from(message).toString()
     if (this.#held === null) this.#owner.received(text)
@@ -270,10 +276,18 @@ class WebSocketLink implements Link {
     const socket = this.#socket
     if (socket === null || socket.getBufferedAmount() > 0) return
     this.#pongBytes = 0
-    const wasCongested = this.#isCongested
-    this.#isCongested = false
     if (this.#goodbye !== null) this.#sayGoodbye()
-    else if (wasCongested) this.#owner.drained()
+    // Not in the handler: a message of 16 KiB and more that is written there, and that the system does not take whole, would wait for ever.
+    // uWebSockets.js stops waiting for the socket when the handler returns.
+    else if (this.#isCongested) setImmediate(() => this.#goOn())
+  }
+
+  #goOn(): void {
+    const socket = this.#socket
+    // A pong may have been in the way again.
+    if (socket === null || !this.#isCongested || socket.getBufferedAmount() > 0) return
+    this.#isCongested = false
+    this.#owner.drained()
   }
 
   pinged(bytes: number): void {
