@@ -27,6 +27,7 @@ const LEAVES = [
   'layers/journal.ts',
   'layers/layer.ts',
   'transports/backend.ts',
+  'transports/trusted-proxies.ts',
   'wire',
 ]
 
@@ -40,11 +41,12 @@ const MAY_IMPORT: readonly (readonly [part: string, allowed: readonly string[]])
   ['layers/file-journal', LEAVES],
   ['layers', LEAVES],
   ['transports/node', LEAVES],
+  ['transports/uws', LEAVES],
   ['testing', LEAVES],
   ['load', LEAVES],
   // Types only, and only those whose declarations need nothing of Node: test/client/bundle.test.ts sees what is left at run time.
   ['client', ['errors.ts', 'message.ts']],
-  ['api', [...LEAVES, 'hub/hub-api.ts', 'hub/close-code.ts']],
+  ['api', [...LEAVES, 'hub/hub-api.ts', 'hub/close-code.ts', 'transports/uws']],
   ['create-hub.ts', [...LEAVES, 'hub', 'layers/memory.ts', 'transports/node/backend.ts']],
   ['index.ts', ['']],
   ['version.ts', []],
@@ -59,6 +61,9 @@ const MAY_USE: Readonly<Record<string, RegExp>> = {
   // For its types alone: what a response can do, the application brings along.
   streaming: /^node:http2?$/,
   'transports/node': /^(ws|node:(http|https|http2|net|stream))$/,
+  // The package itself comes from the application.
+  'transports/uws': /^node:(buffer|http)$/,
+  'transports/trusted-proxies.ts': /^node:net$/,
   'layers/file-journal': /^node:(crypto|fs|net|path|timers\/promises|zlib)$/,
   testing: /^node:(assert(\/strict)?|timers\/promises|crypto|net)$/,
   load: /^(hdr-histogram-js|ws|node:.*)$/,

@@ -16,11 +16,13 @@ const SLICE_BYTES = 14 * 1024
  * Answers the API's requests on an app of uWebSockets.js.
  *
  * @param settings as of the back end, for who the client is
+ * @param follow gets the work on each request that is taken, which never rejects; for whoever waits for the last answer
  * @returns a handler that takes a request and says so, or leaves it unanswered and returns `false`
  */
 export function uwsApiHandler(
   api: Api,
   settings: RequestSettings,
+  follow: (work: Promise<void>) => void = ignore,
 ): (response: UwsResponse, request: UwsRequest) => boolean {
   return (response, request) => {
     const apiRequest = new UwsApiRequest(request, response, settings)
@@ -28,14 +30,17 @@ export function uwsApiHandler(
     if (answer === null) return false
     // After `handle`, which has taken nothing of the body yet: what comes, comes when this handler has returned.
     const exchange = apiRequest.begin(response)
-    answer
+    const work = answer
       .then((ready) => write(exchange, ready, apiRequest.method === 'HEAD'))
       .catch(() => {
         if (!exchange.isOver) response.close()
       })
+    follow(work)
     return true
   }
 }
+
+function ignore(): void {}
 
 class UwsApiRequest extends UwsConnectionRequest implements ApiRequest {
   #exchange: Exchange | null = null

@@ -7,13 +7,14 @@ import { loadConfig } from '../../src/server/config/load.ts'
 import { startServer } from '../../src/server/server.ts'
 import { openClient } from '../support/clients.ts'
 import { connectRaw, openRawWebSocket, parseResponse, type RawClient, requestHead } from '../support/raw.ts'
+import { serverKind } from '../support/servers.ts'
 import { until, within } from '../support/until.ts'
 
 async function start(
   flags: Readonly<Record<string, unknown>> = {},
   env: Readonly<Record<string, string>> = {},
 ) {
-  const loaded = loadConfig({ flags: { port: 0, ...flags }, env, cwd: '/nowhere' })
+  const loaded = loadConfig({ flags: { port: 0, backend: serverKind.name, ...flags }, env, cwd: '/nowhere' })
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
   const server = await startServer(loaded.config)
   // One test lets it fail.

@@ -46,6 +46,7 @@ export function loadConfig({ flags, env, cwd }: ConfigInputs): LoadedConfig {
     ...variables.problems,
     ...openToOthers(raw, sourceOf),
     ...journalOfNothing(raw, sourceOf),
+    ...halfOfTls(raw, sourceOf),
   ]
   if (!parsed.success || problems.length > 0) return { ok: false, problems }
   const source = new Map(SETTINGS.map(({ key }) => [key, sourceOf(key)]))
@@ -135,6 +136,17 @@ function journalOfNothing(raw: Record<string, unknown>, sourceOf: (key: string) 
     `journal (${source}) is ${JSON.stringify(journal.data)}, and no group keeps a history to put into it: ` +
     'give a rule of groups one, such as {"match":"chat.*","history":{}}, or leave journal out.'
   return [{ key: 'journal', source, text }]
+}
+
+/** A certificate without its key, or the other way round: whoever gave one believes that the server speaks TLS. */
+function halfOfTls(raw: Record<string, unknown>, sourceOf: (key: string) => string): ConfigProblem[] {
+  const tls = configSchema.shape.tls.safeParse(raw.tls)
+  if (!tls.success || (tls.data.cert === false) === (tls.data.key === false)) return []
+  const [key, missing] = tls.data.key === false ? ['tls.cert', 'tls.key'] : ['tls.key', 'tls.cert']
+  const source = sourceOf(key ?? '')
+  return [
+    { key: key ?? '', source, text: `${key} (${source}) is given and ${missing} is not: TLS needs both.` },
+  ]
 }
 
 function deepFreeze<T>(value: T): T {

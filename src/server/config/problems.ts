@@ -60,8 +60,8 @@ function keyText(path: Path): string {
 }
 
 function sourceOfPath(path: Path, sourceOf: (key: string) => string): string {
-  const isLimit = path[0] === 'limits' && path.length > 1
-  return sourceOf(isLimit ? `limits.${String(path[1])}` : String(path[0]))
+  const isInside = (path[0] === 'limits' || path[0] === 'tls') && path.length > 1
+  return sourceOf(isInside ? `${String(path[0])}.${String(path[1])}` : String(path[0]))
 }
 
 function unknownKey(path: Path, sourceOf: (key: string) => string): ConfigProblem {

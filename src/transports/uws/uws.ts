@@ -101,6 +101,8 @@ export type UwsRoute =
 /** An app: `App()` or `SSLApp({…})`. */
 export interface UwsApp extends Record<UwsRoute, (pattern: string, handler: UwsHandler) => unknown> {
   ws(pattern: string, behavior: UwsWebSocketBehavior): unknown
+  /** Closes all connections. */
+  close(): unknown
   listen(host: string, port: number, options: number, done: (socket: UwsListenSocket) => void): unknown
 }
 
