@@ -7,7 +7,7 @@ import { loadConfig } from '../../src/server/config/load.ts'
 import { startServer } from '../../src/server/server.ts'
 import { openClient } from '../support/clients.ts'
 import { connectRaw, openRawWebSocket, parseResponse, type RawClient, requestHead } from '../support/raw.ts'
-import { serverKind } from '../support/servers.ts'
+import { nature, serverKind } from '../support/servers.ts'
 import { until, within } from '../support/until.ts'
 
 async function start(
@@ -113,8 +113,9 @@ test('a client that never finishes its headers is cut', async () => {
   socket.setEncoding('utf8').on('data', (text) => {
     answer += text
   })
-  await within('the end', once(socket, 'close'))
-  expect(answer).toMatch(/^HTTP\/1.1 408 /)
+  // uWebSockets.js has a time of its own, of about ten seconds.
+  await within('the end', once(socket, 'close'), 20_000)
+  expect(answer).toMatch(nature.answersStrangers ? /^HTTP\/1.1 408 / : /^$/)
 })
 
 test('with API keys the API needs one, the streams do not', async () => {
@@ -175,7 +176,9 @@ describe('close', () => {
     await until('the body is asked for', () => client.text.includes(CONTINUE))
     return client
   }
-  const answerTo = (client: RawClient) => parseResponse(client.bytes.subarray(CONTINUE.length))
+  // Some servers say it more than once.
+  const answerTo = (client: RawClient) =>
+    parseResponse(client.bytes.subarray(client.text.lastIndexOf(CONTINUE) + CONTINUE.length))
 
   test('requests that have begun are answered', async () => {
     // The symptom was a publisher whose connection broke in the middle of its request: closing cut all sockets once the hub's

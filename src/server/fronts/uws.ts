@@ -90,7 +90,9 @@ export class UwsFront implements Front {
       this.#waiting = []
       for (const resolve of waiting) resolve()
     }
-    work.then(done, done)
+    // An answer that was written in a handler of uWebSockets.js leaves when that returns: not yet.
+    const later = () => setImmediate(done)
+    work.then(later, later)
   }
 }
 

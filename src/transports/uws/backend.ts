@@ -61,7 +61,7 @@ function asksForWebSocket(upgrade: string | undefined): boolean {
 }
 
 /** Routes of a method come before those of any. */
-const METHODS = ['get', 'post', 'options', 'put', 'patch', 'del', 'head', 'connect', 'trace', 'any'] as const
+const METHODS = ['get', 'post', 'options', 'put', 'patch', 'del', 'head', 'connect', 'trace'] as const
 
 /** Matches what `/*` does. Two routes with the same pattern would end the process ("Internal routing error"), and `/*` is the application's. */
 const PATTERN = '/*groupcast'
@@ -120,9 +120,11 @@ class Routes {
 
   #taken(response: UwsResponse, request: UwsRequest): Taken | null {
     for (const { gate, settings } of this.#doors) {
-      const snapshot = new UwsConnectionRequest(request, response, settings)
+      const snapshot = new UwsConnectionRequest(request, settings)
       const plan = gate.plan(snapshot)
-      if (plan.kind !== 'pass') return { request: snapshot, plan, gate }
+      if (plan.kind === 'pass') continue
+      snapshot.keep(response, settings)
+      return { request: snapshot, plan, gate }
     }
     return null
   }

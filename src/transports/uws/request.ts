@@ -9,24 +9,32 @@ export interface RequestSettings {
 }
 
 /**
- * A snapshot of a request, taken while the handler runs: uWebSockets.js keeps requests on the stack. The headers are one text, since a
- * connection that lives for days keeps them (bench: idle-memory).
+ * A request, whose headers are read when one is asked for, or by `keep`: in its handler, since uWebSockets.js keeps requests on the stack.
+ * Most requests to an application are no consumer's, as their path says (bench: http-publish). The headers are one text: a connection that
+ * lives for days keeps them (bench: idle-memory).
  */
 export class UwsConnectionRequest implements ConnectionRequest {
   readonly method: string
   readonly url: string
-  readonly remoteAddress: string
   readonly encrypted: boolean
+  remoteAddress = ''
   /** `\nname:value\nname:value\n`; neither can hold a line feed. */
-  readonly #headers: string
+  #headers = ''
+  /** `null` once it was read. */
+  #request: UwsRequest | null
 
-  constructor(request: UwsRequest, response: UwsResponse, { encrypted, trustedProxies }: RequestSettings) {
+  constructor(request: UwsRequest, { encrypted }: RequestSettings) {
     const query = request.getQuery()
     const path = request.getUrl()
     this.method = request.getMethod().toUpperCase()
     this.url = query === undefined || query === '' ? path : `${path}?${query}`
     this.encrypted = encrypted
-    this.#headers = headersOf(request)
+    this.#request = request
+  }
+
+  /** Makes it a snapshot, which outlives the request. */
+  keep(response: UwsResponse, { trustedProxies }: RequestSettings): void {
+    this.#read()
     this.remoteAddress = trustedProxies.clientOf(
       addressOf(response.getRemoteAddress()),
       trustedProxies.isNone ? undefined : this.header('x-forwarded-for'),
@@ -45,6 +53,7 @@ export class UwsConnectionRequest implements ConnectionRequest {
 
   header(name: string): string | undefined {
     const mark = `\n${name.toLowerCase()}:`
+    this.#read()
     const headers = this.#headers
     let value: string | undefined
     for (let at = headers.indexOf(mark); at !== -1; at = headers.indexOf(mark, at + 1)) {
@@ -53,6 +62,12 @@ export class UwsConnectionRequest implements ConnectionRequest {
       value = value === undefined ? next : `${value}, ${next}`
     }
     return value
+  }
+
+  #read(): void {
+    if (this.#request === null) return
+    this.#headers = headersOf(this.#request)
+    this.#request = null
   }
 }
 
