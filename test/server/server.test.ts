@@ -278,3 +278,17 @@ test('a port that is taken rejects with EADDRINUSE and leaves nothing running', 
   const { url } = await start()
   await expect(start({ port: Number(new URL(url).port) })).rejects.toMatchObject({ code: 'EADDRINUSE' })
 })
+
+test('bulks follow each other on one connection', async () => {
+  // The symptom was a connection that was closed ten seconds after the first bulk: it had been left paused when the last part of the body
+  // had come.
+  const { url } = await start()
+  const client = await connectRaw(url)
+  const body = `${JSON.stringify({ groups: ['a'], message: { type: 'm', text: 'x'.repeat(100) } })}\n`.repeat(200)
+  const headers = { 'Content-Type': 'application/x-ndjson', 'Content-Length': String(body.length) }
+  for (let n = 1; n <= 5; n++) {
+    client.write(requestHead('POST', '/api/publish', headers) + body)
+    await until('it is answered', () => client.text.split('HTTP/1.1 200').length === n + 1)
+    await until('its answer has ended', () => client.text.split('\r\n0\r\n\r\n').length === n + 1)
+  }
+})

@@ -87,13 +87,14 @@ export class Exchange {
 
   /** The answer was written by somebody else, and has ended. */
   over(): void {
+    this.goOn()
     this.#isOver = true
   }
 
   #data(chunk: ArrayBuffer, isLast: boolean): void {
+    this.#hasBodyEnded = isLast
     if (this.#early === null) this.#take(chunk)
     if (!isLast) return
-    this.#hasBodyEnded = true
     if (this.#early === null) this.#reader?.end()
     else {
       this.#isOver = true
@@ -106,7 +107,9 @@ export class Exchange {
     // Copied: the bytes are gone when the handler returns.
     const bytes = Buffer.from(new Uint8Array(chunk))
     if (this.#reader === null) this.#waiting.push(bytes)
-    if (this.#reader?.chunk(bytes) === true || this.#isPaused || this.#isOver) return
+    const mayGoOn = this.#reader?.chunk(bytes) === true
+    // A connection that was left paused would never read its next request.
+    if (mayGoOn || this.#hasBodyEnded || this.#isPaused || this.#isOver) return
     this.#isPaused = true
     this.#response.pause()
   }
