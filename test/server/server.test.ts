@@ -284,7 +284,9 @@ test('bulks follow each other on one connection', async () => {
   // had come.
   const { url } = await start()
   const client = await connectRaw(url)
-  const body = `${JSON.stringify({ groups: ['a'], message: { type: 'm', text: 'x'.repeat(100) } })}\n`.repeat(200)
+  const body = `${JSON.stringify({ groups: ['a'], message: { type: 'm', text: 'x'.repeat(100) } })}\n`.repeat(
+    200,
+  )
   const headers = { 'Content-Type': 'application/x-ndjson', 'Content-Length': String(body.length) }
   for (let n = 1; n <= 5; n++) {
     client.write(requestHead('POST', '/api/publish', headers) + body)
