@@ -36,7 +36,11 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'uws',
-          include: ['test/transports/**/*.test.ts', 'test/server/server.test.ts', 'test/{storm,leak}.test.ts'],
+          include: [
+            'test/transports/**/*.test.ts',
+            'test/server/server.test.ts',
+            'test/{storm,leak}.test.ts',
+          ],
           exclude: ['test/transports/node/**'],
           setupFiles: ['test/uws-setup.ts'],
           provide: { backend: 'uws' },

@@ -43,6 +43,7 @@ describe('the package', () => {
       '.',
       './client',
       './layers/journal',
+      './transports/uws',
       './testing',
       './package.json',
     ])
@@ -72,12 +73,13 @@ test('its entry points load in plain Node and export what they promise', () => {
     const testing = await import('groupcast/testing')
     const client = await import('groupcast/client')
     const journal = await import('groupcast/layers/journal')
-    console.log(JSON.stringify([main, testing, client, journal].map((entry) => Object.keys(entry))))`
+    const uws = await import('groupcast/transports/uws')
+    console.log(JSON.stringify([main, testing, client, journal, uws].map((entry) => Object.keys(entry))))`
   const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
     cwd: ROOT,
     encoding: 'utf8',
   })
-  const [main, testing, client, journal] = JSON.parse(output) as [string[], string[], string[], string[]]
+  const [main, testing, client, journal, uws] = JSON.parse(output) as string[][]
   expect(main).toEqual(
     expect.arrayContaining([
       'createHub',
@@ -90,6 +92,7 @@ test('its entry points load in plain Node and export what they promise', () => {
   )
   expect(testing).toEqual(expect.arrayContaining(['layerConformance', 'manualClock']))
   expect(journal).toEqual(['fileJournal'])
+  expect(uws).toEqual(['importUws', 'uwsBackend'])
   expect(client).toEqual(['ClientError', 'connect'])
 })
 

@@ -20,7 +20,7 @@ export interface TestHub {
 }
 
 /** A link, and what the hub has heard of its client. */
-export interface ObservedLink {
+interface ObservedLink {
   readonly link: Link
   /** Answers to heartbeats. */
   answers: number

@@ -19,7 +19,7 @@ declare module 'vitest' {
 }
 
 /** What a server does by its nature. */
-export interface Nature {
+interface Nature {
   /** A client whose frames break RFC 6455 is told so by a close frame; else it is cut, and only the hub hears why, as far as can be told. */
   readonly explainsFaults: boolean
   /** Every byte of a client is a sign of life; else whole messages, pings and pongs are. */

@@ -5,7 +5,7 @@
 import { MisuseError } from '../../errors.ts'
 
 /** Bytes as uWebSockets.js takes and gives them. What it gives is gone when the handler returns. */
-export type UwsBytes = ArrayBuffer | Uint8Array
+type UwsBytes = ArrayBuffer | Uint8Array
 
 /** The socket context of an upgrade; opaque. */
 export type UwsContext = unknown
@@ -80,23 +80,13 @@ export interface UwsWebSocketBehavior {
   close(socket: UwsWebSocket, code: number, message: ArrayBuffer): void
 }
 
-export type UwsHandler = (response: UwsResponse, request: UwsRequest) => void
+type UwsHandler = (response: UwsResponse, request: UwsRequest) => void
 
 /** The token of a listening socket; `false` where it could not listen. */
-export type UwsListenSocket = object | false
+type UwsListenSocket = object | false
 
 /** Methods of an app that take routes. */
-export type UwsRoute =
-  | 'get'
-  | 'post'
-  | 'options'
-  | 'put'
-  | 'patch'
-  | 'del'
-  | 'head'
-  | 'connect'
-  | 'trace'
-  | 'any'
+type UwsRoute = 'get' | 'post' | 'options' | 'put' | 'patch' | 'del' | 'head' | 'connect' | 'trace' | 'any'
 
 /** An app: `App()` or `SSLApp({…})`. */
 export interface UwsApp extends Record<UwsRoute, (pattern: string, handler: UwsHandler) => unknown> {
@@ -107,7 +97,7 @@ export interface UwsApp extends Record<UwsRoute, (pattern: string, handler: UwsH
 }
 
 /** Files of an `SSLApp`. */
-export interface UwsTlsOptions {
+interface UwsTlsOptions {
   readonly key_file_name?: string
   readonly cert_file_name?: string
   readonly passphrase?: string

@@ -5,6 +5,7 @@ import { createHub, groupsConsumer } from 'groupcast'
 import { importUws, uwsBackend } from 'groupcast/transports/uws'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { DEFAULT_LIMITS } from '../../../src/options.ts'
+import { addressOf } from '../../../src/transports/uws/request.ts'
 import type { UwsResponse, UwsWebSocket } from '../../../src/transports/uws/uws.ts'
 import { webSocketHandlers } from '../../../src/transports/uws/websocket.ts'
 import { CLIENT_KINDS, type ClientKind, openClient } from '../../support/clients.ts'
@@ -356,4 +357,14 @@ test('the bytes of a message are gone after its handler: the consumer has copies
   for (let n = 0; n < 20; n++) await client.send({ type: 'm', n })
   await until('all have come', () => seen.length === 20)
   expect(seen).toEqual(Array.from({ length: 20 }, (_, n) => ({ type: 'm', n })))
+})
+
+test.each([
+  ['127.0.0.1', [127, 0, 0, 1]],
+  ['::ffff:10.0.0.7', [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 0, 7]],
+  ['::1', [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]],
+  ['2001:db8::1:0', [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]],
+  ['', []],
+])('addresses are bytes: %s', (text, bytes) => {
+  expect(addressOf(new Uint8Array(bytes).buffer)).toBe(text)
 })
