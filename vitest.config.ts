@@ -39,6 +39,7 @@ export default defineConfig({
           include: [
             'test/transports/**/*.test.ts',
             'test/server/server.test.ts',
+            'test/cli/serve.test.ts',
             'test/{storm,leak}.test.ts',
           ],
           exclude: ['test/transports/node/**'],

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { openClient } from '../support/clients.ts'
 import { listen } from '../support/hub-server.ts'
+import { serverKind } from '../support/servers.ts'
 import { until, within } from '../support/until.ts'
 import { endRuns, groupcast, MAIN, start } from './groupcast.ts'
 
@@ -18,7 +19,7 @@ const LISTENING = /^groupcast listening on (http:\/\/127\.0\.0\.1:\d+)\n$/
 const NPM_LISTENING = new RegExp(LISTENING.source, 'm')
 
 async function serve(flags: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
-  const run = start(['serve', '--port', '0', ...flags], { env })
+  const run = start(['serve', '--port', '0', '--backend', serverKind.name, ...flags], { env })
   let stdout = ''
   run.process.stdout.on('data', (text) => {
     stdout += text

@@ -219,6 +219,27 @@ describe('SSE streams', () => {
     expect(numbers).toEqual(Array.from({ length: sent }, (_, n) => n))
   })
 
+  test('that lose a chunk and keep its header: a long past arrives whole, however slowly it is read', async () => {
+    // Inside a handler of the same response there is one cork for all that is
+    // written, and what does not fit into it is lost when the system takes no more.
+    const groups = [{ match: 'a', history: { count: 1_000, bytes: 64 * 1024 * 1024 } }]
+    const { hub, url } = await startTestHub({ groups })
+    hub.consumer('/past', { connect: (connection) => connection.join('a', { history: 1_000 }) })
+    const text = 'x'.repeat(9_000)
+    for (let n = 0; n < 1_000; n++) await hub.groupSend('a', { type: 'm', n, text })
+    for (let round = 0; round < 3; round++) {
+      const client = await connectRaw(url)
+      client.write(requestHead('GET', '/past', SSE))
+      client.socket.pause()
+      await until('it is in', () => hub.stats.opened === round + 1)
+      client.socket.resume()
+      await until('all has come', () => client.size > 1_000 * 9_000 && client.text.endsWith('"}\n\n'))
+      const body = parseResponse(client.bytes)?.body ?? ''
+      const numbers = [...body.matchAll(/data: \{"type":"m","n":(\d+),"text":"x{9000}"\}\n\n/g)]
+      expect(numbers.map(([, n]) => Number(n))).toEqual(Array.from({ length: 1_000 }, (_, n) => n))
+    }
+  })
+
   test('that close after congestion: a reader that is slow for longer than ten seconds stays', {
     timeout: 40_000,
   }, async () => {
