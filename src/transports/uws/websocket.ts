@@ -150,6 +150,8 @@ class WebSocketLink implements Link {
   #isCongested = false
   /** In the cork of its handshake, in which a close frame would not be followed by FIN. */
   #isOpening = true
+  /** To be cut when it is open: not inside its own handshake. */
+  #isDoomed = false
   #denial: Denial | null
   /** How this end closes it. */
   #goodbye: { readonly code: number; readonly reason: string } | null = null
@@ -183,13 +185,13 @@ class WebSocketLink implements Link {
     const frames = batch.list()
     if (frames.length === 1) {
       // Without a cork: one send is one system call, and its result says whether the system took it.
-      if (socket.send((frames[0] as Frame).bytes, false, false) !== 1) this.#isCongested = true
+      if (socket.send((frames[0] as Frame).bytes, false, false) !== 1) this.#congested()
       return
     }
     corkedSocket = socket
     corkedFrames = frames
     socket.cork(sendCorked)
-    if (socket.getBufferedAmount() > 0) this.#isCongested = true
+    if (socket.getBufferedAmount() > 0) this.#congested()
   }
 
   heartbeat(): boolean {
@@ -200,7 +202,7 @@ class WebSocketLink implements Link {
       socket.ping()
       if (heartbeat.length > 0) socket.send(heartbeat, false, false)
     })
-    if (socket.getBufferedAmount() > 0) this.#isCongested = true
+    if (socket.getBufferedAmount() > 0) this.#congested()
     this.writtenBytes += 2 + heartbeat.length
     return true
   }
@@ -214,7 +216,8 @@ class WebSocketLink implements Link {
   }
 
   terminate(): void {
-    this.#socket?.close()
+    if (this.#isOpening) this.#isDoomed = true
+    else this.#socket?.close()
   }
 
   /** uWebSockets.js cannot stop reading: what comes meanwhile is kept, within the bound for what waits for one client. */
@@ -248,7 +251,11 @@ class WebSocketLink implements Link {
   uncorked(): void {
     this.#isOpening = false
     if (this.#socket === null) return
-    if (this.#socket.getBufferedAmount() > 0) this.#isCongested = true
+    if (this.#isDoomed) {
+      this.#socket.close()
+      return
+    }
+    if (this.#socket.getBufferedAmount() > 0) this.#congested()
     const denial = this.#denial
     this.#denial = null
     // A browser shows the application no status of a failed handshake: let it in and close with the reason.
@@ -280,6 +287,13 @@ class WebSocketLink implements Link {
     // Not in the handler: a message of 16 KiB and more that is written there, and that the system does not take whole, would wait for ever.
     // uWebSockets.js stops waiting for the socket when the handler returns.
     else if (this.#isCongested) setImmediate(() => this.#goOn())
+  }
+
+  /** Looked at again when this turn's corks are gone: what only waited in one has left then, and nobody tells. */
+  #congested(): void {
+    if (this.#isCongested) return
+    this.#isCongested = true
+    setImmediate(() => this.#goOn())
   }
 
   #goOn(): void {
