@@ -30,6 +30,7 @@ const LEAVES = [
   'layers/journal.ts',
   'layers/layer.ts',
   'transports/backend.ts',
+  'transports/trusted-proxies.ts',
   'wire',
 ]
 
@@ -48,11 +49,12 @@ const MAY_IMPORT: readonly (readonly [part: string, allowed: readonly string[]])
   ['layers/redis', [...LEAVES, 'layers/broker', 'layers/channel-options.ts', 'layers/cursor.ts']],
   ['layers', LEAVES],
   ['transports/node', LEAVES],
+  ['transports/uws', LEAVES],
   ['testing', LEAVES],
   ['load', LEAVES],
   // Types only, and only those whose declarations need nothing of Node: test/client/bundle.test.ts sees what is left at run time.
   ['client', ['errors.ts', 'message.ts']],
-  ['api', [...LEAVES, 'hub/hub-api.ts', 'hub/close-code.ts']],
+  ['api', [...LEAVES, 'hub/hub-api.ts', 'hub/close-code.ts', 'transports/uws']],
   ['create-hub.ts', [...LEAVES, 'hub', 'layers/memory.ts', 'transports/node/backend.ts']],
   ['index.ts', ['']],
   ['version.ts', []],
@@ -69,6 +71,9 @@ const MAY_USE: Readonly<Record<string, RegExp>> = {
   'transports/node': /^(ws|node:(http|https|http2|net|stream))$/,
   'layers/nats': /^@nats-io\/transport-node$/,
   auth: /^(jose|node:crypto)$/,
+  // The package itself comes from the application.
+  'transports/uws': /^node:(buffer|http)$/,
+  'transports/trusted-proxies.ts': /^node:net$/,
   'layers/file-journal': /^node:(crypto|fs|net|path|timers\/promises|zlib)$/,
   'layers/django': /^(ioredis|node:(crypto|zlib))$/,
   'layers/redis': /^(ioredis|node:crypto)$/,

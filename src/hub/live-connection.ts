@@ -222,7 +222,11 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#host.opened(this)
     const open = this.format.control({ open: this.#openControl() }, this.#retryMs())
     const reset = this.#catchUp?.letIn() ?? null
-    this.outbox.open(link, joined(open, reset === null ? null : this.format.control(reset)))
+    const first = [open, reset === null ? null : this.format.control(reset)]
+    this.outbox.open(
+      link,
+      first.filter((frame) => frame !== null),
+    )
     this.#pace?.drained()
     // Closed between the decision and the start of the response.
     if (this.#closeInfo !== null) this.#shut(this.#closeInfo)
@@ -634,8 +638,4 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 function historyCount({ history = 0 }: JoinOptions): number {
   if (Number.isSafeInteger(history) && history >= 0) return history
   throw new MisuseError('invalid-option', `history is ${quote(history)}: it must be a whole number from 0.`)
-}
-
-function joined(first: Buffer | null, second: Buffer | null): Buffer | null {
-  return first === null || second === null ? (first ?? second) : Buffer.concat([first, second])
 }

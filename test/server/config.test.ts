@@ -65,6 +65,8 @@ describe('defaults', () => {
       port: 8000,
       path: '/events',
       backend: 'node',
+      tls: { cert: false, key: false },
+      trustedProxies: [],
       layer: 'memory',
       groups: [],
       journal: false,
@@ -276,8 +278,23 @@ describe('problems', () => {
     ],
     [
       'another back end',
-      { flags: { backend: 'uws' } },
-      'backend (flag --backend) is "uws": it must be "node".',
+      { flags: { backend: 'bun' } },
+      'backend (flag --backend) is "bun": it must be "node" or "uws".',
+    ],
+    [
+      'a certificate without its key',
+      { flags: { 'tls.cert': './cert.pem' } as never },
+      'tls.cert (flag --tls-cert) is given and tls.key is not: TLS needs both.',
+    ],
+    [
+      'a key without its certificate',
+      { env: { GROUPCAST_TLS_KEY: './key.pem' } },
+      'tls.key (variable GROUPCAST_TLS_KEY) is given and tls.cert is not: TLS needs both.',
+    ],
+    [
+      'a proxy that is none',
+      { flags: { trustedProxies: ['10.0.0.0/33'] } },
+      'trustedProxies[0] (flag --trusted-proxy) is "10.0.0.0/33": it must be an IP address, or a network such as "10.0.0.0/8".',
     ],
     [
       "a layer's URL, without its password",

@@ -12,8 +12,8 @@ type SourceOf = (key: string) => string
 
 /** What is wrong with keys together. */
 export function crossProblems(raw: Raw, sourceOf: SourceOf): ConfigProblem[] {
-  return [openToOthers, journalOfNothing, journalBesideBroker, historyWithDjango].flatMap((check) =>
-    check(raw, sourceOf),
+  return [openToOthers, journalOfNothing, journalBesideBroker, historyWithDjango, halfOfTls].flatMap(
+    (check) => check(raw, sourceOf),
   )
 }
 
@@ -73,6 +73,17 @@ function historyWithDjango(raw: Raw, sourceOf: SourceOf): ConfigProblem[] {
     `groups[${index}].history (${source}) is given, and layer (${sourceOf('layer')}) is Django's, which keeps none: ` +
     'leave history out, or use another layer.'
   return [{ key: 'groups', source, text }]
+}
+
+/** A certificate without its key, or the other way round: whoever gave one believes that the server speaks TLS. */
+function halfOfTls(raw: Raw, sourceOf: SourceOf): ConfigProblem[] {
+  const tls = configSchema.shape.tls.safeParse(raw.tls)
+  if (!tls.success || (tls.data.cert === false) === (tls.data.key === false)) return []
+  const [key, missing] = tls.data.key === false ? ['tls.cert', 'tls.key'] : ['tls.key', 'tls.cert']
+  const source = sourceOf(key ?? '')
+  return [
+    { key: key ?? '', source, text: `${key} (${source}) is given and ${missing} is not: TLS needs both.` },
+  ]
 }
 
 /** Keys that cannot be used, and rules about tokens that nobody could have. */

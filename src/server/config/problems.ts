@@ -60,7 +60,7 @@ function keyText(path: Path): string {
 }
 
 function sourceOfPath(path: Path, sourceOf: (key: string) => string): string {
-  const isInside = (path[0] === 'limits' || path[0] === 'auth') && path.length > 1
+  const isInside = ['auth', 'limits', 'tls'].includes(String(path[0])) && path.length > 1
   return sourceOf(isInside ? `${String(path[0])}.${String(path[1])}` : String(path[0]))
 }
 

@@ -14,10 +14,12 @@ import {
   apiKey,
   directory,
   eventsPath,
+  file,
   groupPattern,
   listenHost,
   oneOf,
   origin,
+  proxy,
   urlHost,
   whole,
   wholeText,
@@ -25,7 +27,7 @@ import {
 
 /** Who may do something to a group by asking for it. */
 const WHO = ['anyone', 'authenticated', 'token', 'nobody'] as const
-const BACKENDS = ['node'] as const
+const BACKENDS = ['node', 'uws'] as const
 const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const
 
 /** Loopback as the host of a URL. */
@@ -145,6 +147,16 @@ const limitsShape = {
     'An EventSource told to come back waits a second, and at random up to this much more.',
   ),
 } satisfies Record<keyof Limits, z.ZodType>
+
+const tlsFile = (what: string, name: 'cert' | 'key') =>
+  z
+    .union([file, z.literal(false)])
+    .default(false)
+    .describe(`File with the ${what} (PEM). \`false\`: plain HTTP.`)
+    .register(settingInfo, {
+      allowed: `the path of a file such as "./${name}.pem", or false`,
+      flag: `--tls-${name} <file>`,
+    })
 
 const text = z.string().min(1)
 const nothing = z.literal(false)
@@ -267,8 +279,30 @@ export const configSchema = z.strictObject({
   backend: z
     .enum(BACKENDS)
     .default('node')
-    .describe('What the bytes travel through.')
+    .describe(
+      'What the bytes travel through: `node` (node:http and ws), or `uws` (uWebSockets.js, which has to be installed; see docs/backends.md).',
+    )
     .register(settingInfo, { allowed: oneOf(BACKENDS), flag: '--backend <name>' }),
+  tls: z
+    .strictObject({
+      cert: tlsFile('certificate, with those between it and the root', 'cert'),
+      key: tlsFile('private key of the certificate', 'key'),
+    })
+    .prefault({})
+    .describe('What the server needs to end TLS by itself.')
+    .register(settingInfo, { allowed: 'an object with "cert" and "key"' }),
+  trustedProxies: z
+    .array(proxy)
+    .default([])
+    .describe(
+      'Proxies in front of the server, whose `X-Forwarded-For` is believed: addresses, or networks such as `10.0.0.0/8`.',
+    )
+    .register(settingInfo, {
+      allowed: 'a list of addresses and networks',
+      flag: '--trusted-proxy <address>',
+      flagMeaning:
+        'A proxy whose `X-Forwarded-For` is believed: an address, or a network such as 10.0.0.0/8.',
+    }),
   layer: layer
     .default('memory')
     .describe(

@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { KEY_SCOPES } from '../../api/keys.ts'
 import { MAX_NAME_LENGTH } from '../../names.ts'
+import { isAddressOrNetwork } from '../../transports/trusted-proxies.ts'
 import { settingInfo } from './setting.ts'
 
 /** The largest number: Node's timers fire at once for anything longer than 31 bits, and no buffer is larger. */
@@ -95,6 +96,15 @@ export const groupPattern = z.string().regex(GLOB)
 
 /** A directory that need not be there yet. No path has a NUL in it; other control characters are slips. */
 export const directory = z.string().regex(/^\P{Cc}+$/u)
+
+/** A file; relative to the working directory. */
+export const file = z.string().regex(/^\P{Cc}+$/u)
+
+/** A proxy, or a network of them. */
+export const proxy = z
+  .string()
+  .refine(isAddressOrNetwork, { error: 'it must be an IP address, or a network such as "10.0.0.0/8".' })
+  .register(settingInfo, { allowed: 'an IP address, or a network such as "10.0.0.0/8"' })
 
 const API_KEY = /^[\x21-\x7e]{16,}$/
 
