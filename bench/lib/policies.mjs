@@ -3,18 +3,27 @@
 
 /** @typedef {import('../../src/load/slow-tally.ts').SlowReport} SlowReport */
 /** @typedef {'reads' | 'close' | 'drop' | 'latest'} Policy */
-/** Numbers of what was sent, and the keys that were used in turn. @typedef {{ first: number, end: number, keys: number }} Sent */
+/**
+ * Numbers of what was sent, the keys that were used in turn, and for how long the reader had stopped.
+ *
+ * @typedef {{ first: number, end: number, keys: number, stoppedMs: number }} Sent
+ */
 
 const PATIENCE_MS = 20_000
 const POLL_MS = 50
 /** "Come back". */
 const SLOW_CONSUMER = 4008
+/** The default of `limits.closeTimeoutMs`: who reads nothing for longer cannot be told, and is cut, which means "come back" as well. */
+const CLOSE_TIMEOUT_MS = 10_000
 
 /** @type {Readonly<Record<Policy, (report: SlowReport, sent: Sent) => boolean>>} */
 const KEEPS = {
   reads: ({ received, isOver, told }, { first, end }) => received === end - first && told === 0 && !isOver,
   // All up to where it was given up.
-  close: ({ isOver, closeCode, skipped }) => isOver && closeCode === SLOW_CONSUMER && skipped === 0,
+  close: ({ isOver, closeCode, skipped }, { stoppedMs }) =>
+    isOver &&
+    skipped === 0 &&
+    (closeCode === SLOW_CONSUMER || (closeCode === null && stoppedMs > CLOSE_TIMEOUT_MS)),
   drop: ({ received, told, skipped, next, isOver }, { first, end }) =>
     told > 0 && told === skipped && received + told === end - first && next === end && !isOver,
   latest: ({ received, told, newest, isOver }, { first, end, keys }) =>

@@ -47,7 +47,12 @@ async function slowCase(context, hub, label, policy, { size, keys, rate, duratio
     const first = crew.next
     await crew.openLoop({ rate, durationMs })
     await readers.resume()
-    const reports = await settled(context, readers, policy, { first, end: crew.next, keys })
+    const reports = await settled(context, readers, policy, {
+      first,
+      end: crew.next,
+      keys,
+      stoppedMs: durationMs,
+    })
     await readers.leave()
     await crew.check()
     return rowsOf(label, reports, crew.next - first)
