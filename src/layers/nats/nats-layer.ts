@@ -81,7 +81,7 @@ export class NatsLayer implements ChannelLayer, SessionHost {
   // --- Groups ---
 
   groupAdd(group: string): Promise<void> {
-    return this.#lifeline.run(() => this.#interest.add(group))
+    return this.#interest.add(group, (adding) => this.#lifeline.run(adding))
   }
 
   async groupDiscard(group: string): Promise<void> {

@@ -74,7 +74,7 @@ export class RedisLayer implements ChannelLayer {
 
   async groupAdd(group: string): Promise<void> {
     const { lifeline, interest } = this.#started()
-    await lifeline.run(() => interest.add(group))
+    await interest.add(group, (adding) => lifeline.run(adding))
   }
 
   async groupDiscard(group: string): Promise<void> {

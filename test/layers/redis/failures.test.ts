@@ -246,6 +246,23 @@ test('groups that flap cost one subscription, and those without members none', a
   await server.until('it is given up', async () => (await subscribed()).length === 1)
 })
 
+// Its caller was told that it had failed, and nobody ever discarded the group: this node got its publications for ever.
+test('a group that was added too late is given up', async () => {
+  const server = await startServer()
+  const clock = manualClock()
+  const { layer } = await startNode({ url: server.url, clock, timeoutMs: 1000 })
+  const subscribed = () => server.command('PUBSUB', 'CHANNELS', '{groupcast}:g:*')
+  server.pause()
+  const adding = failure(layer.groupAdd('kept.a'))
+  clock.advance(1101)
+  expect(await adding).toMatchObject({ code: 'layer-timeout' })
+  server.resume()
+  await server.until('the server has done it', async () => (await subscribed()) !== '')
+  await layer.refresh()
+  clock.advance(5_001)
+  await server.until('it is given up', async () => (await subscribed()) === '')
+})
+
 describe('a restart', () => {
   test('with an append-only file loses nothing: the groups go on where they were', async () => {
     const server = await startServer({ persistence: 'aof' })
