@@ -4,12 +4,13 @@ import { type Deferred, deferred } from '../broker/deferred.ts'
 import type { Attempt, Session } from '../broker/lifeline.ts'
 import { encodeCursor, type Position } from '../cursor.ts'
 import type { LayerPublication, LayerRecovery, ReplayedPublication } from '../layer.ts'
+import { Eras } from './eras.ts'
 import { type KeptMessage, select } from './history.ts'
 import { JetStream, type Stored } from './jet-stream.ts'
 import type { ResolvedOptions } from './options.ts'
 import { Rounds } from './rounds.ts'
 import { StreamOrder } from './stream-order.ts'
-import { LIMITS, MARKS, mostMessagesOf, type OpenedHistory, Streams } from './streams.ts'
+import { ERAS, type Known, LIMITS, MARKS, mostMessagesOf, type OpenedHistory, Streams } from './streams.ts'
 import { decodeToken, encodeToken, type Subjects } from './subjects.ts'
 import { NobodyThere, type Refused, type Subscription, Wire } from './wire.ts'
 
@@ -109,6 +110,8 @@ export class NatsSession implements Session {
   #early: Early[] | null = []
   #isGone = false
   #sequence = 0
+  /** The last that the stream has confirmed to this node. */
+  #confirmed = 0
   #lastFence = 0
   /** All before is gone by a flush. */
   #flushedTo = 0
@@ -121,7 +124,7 @@ export class NatsSession implements Session {
   static async open(
     host: SessionHost,
     attempt: Attempt,
-    known: Position | null,
+    known: Known | null,
     groups: readonly string[],
   ): Promise<NatsSession> {
     const { servers, connection, timeoutMs } = host.options
@@ -139,7 +142,9 @@ export class NatsSession implements Session {
     attempt.signal.addEventListener('abort', destroy)
     try {
       const js = new JetStream(wire)
-      const streams = new Streams(js, host.subjects, host.options, (error) => host.report(error))
+      const streams = new Streams(js, host.subjects, host.options, wire.serverId, (error) =>
+        host.report(error),
+      )
       const history = await streams.open(known)
       const session = new NatsSession(host, attempt, wire, js, history)
       await session.#begin(groups)
@@ -164,13 +169,19 @@ export class NatsSession implements Session {
     this.#wire = wire
     this.js = js
     this.history = history
-    this.#stored = host.subjects.stored(history.epoch)
+    this.#stored = host.subjects.stored(history.eras.epoch)
     this.#order = history.isReplicated || isOrdered(wire.serverVersion) ? null : new StreamOrder()
   }
 
   /** Where this node is. */
   get position(): Position {
-    return { epoch: this.history.epoch, sequence: this.#sequence }
+    return this.history.eras.position(this.#sequence)
+  }
+
+  /** What the next session is to hold against the stream. */
+  get known(): Known {
+    const { eras } = this.history
+    return { eras, newest: eras.position(Math.max(this.#sequence, this.#confirmed)) }
   }
 
   /** The server's time, about. */
@@ -264,6 +275,7 @@ export class NatsSession implements Session {
   /** Forgets all history. */
   async flushHistory(): Promise<void> {
     const mark = await this.#store('x', '{}')
+    await this.#keepEras()
     await this.js.purge(this.#host.subjects.historyStream, mark)
     await this.fence()
   }
@@ -480,8 +492,10 @@ export class NatsSession implements Session {
     await this.js.follow(this.#host.subjects.historyStream, `${this.#stored}.>`, onNumber)
   }
 
-  #store(subject: string, json: string): Promise<number> {
-    return this.#append(`${this.#stored}.${subject}`, json)
+  async #store(subject: string, json: string): Promise<number> {
+    const sequence = await this.#append(`${this.#stored}.${subject}`, json)
+    this.#confirmed = Math.max(this.#confirmed, sequence)
+    return sequence
   }
 
   async #append(subject: string, json: string): Promise<number> {
@@ -502,7 +516,18 @@ export class NatsSession implements Session {
     const now = this.#host.options.clock.now()
     if (now - this.#markedAt < this.history.mostAgeMs / MARKS) return
     await this.#store(`t.${encodeToken(this.#host.nodeId)}`, '{}')
+    await this.#keepEras()
     this.#markedAt = now
+  }
+
+  /** Stores the eras again, before age or a purge takes them. */
+  async #keepEras(): Promise<void> {
+    const { eras } = this.history
+    const subject = `${this.#stored}.${ERAS}`
+    const last = await this.js.last(this.#host.subjects.historyStream, subject)
+    const newest = last === null ? eras : Eras.parse(eras.epoch, last)
+    // Where another node was faster, that will do.
+    await this.js.appendAfter(last?.sequence ?? 0, subject, newest.toJson())
   }
 
   async #checkClock(): Promise<void> {
@@ -551,7 +576,7 @@ export class NatsSession implements Session {
 
   /** What groups got after a position; `null`: it cannot be proved, of any. */
   async #missed(after: Position | null, end: number, groups: readonly string[]): Promise<Missed | null> {
-    if (after === null || after.epoch !== this.history.epoch || after.sequence > end) return null
+    if (after === null || this.history.eras.sequenceOf(after, end) === undefined) return null
     const messages = new Map<string, KeptPublication[]>(groups.map((group) => [group, []]))
     if (groups.length === 0) return { messages, proof: { horizon: 0, mostMessages: 0 } }
     const { clock, timeoutMs } = this.#host.options
@@ -592,7 +617,7 @@ export class NatsSession implements Session {
   }
 
   #cursor(sequence: number): string {
-    return encodeCursor(this.history.epoch, sequence)
+    return this.history.eras.cursor(sequence)
   }
 }
 
