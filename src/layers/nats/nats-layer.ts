@@ -188,6 +188,12 @@ export class NatsLayer implements ChannelLayer, SessionHost {
     }
   }
 
+  foreign(subject: string): void {
+    this.#sayOnce(
+      `Another program publishes on ${subject}: what is no message of a hub is dropped. Give it other subjects, or the layer another prefix.`,
+    )
+  }
+
   report(error: unknown): void {
     try {
       this.#start?.sink.report?.(error)
@@ -252,6 +258,7 @@ export class NatsLayer implements ChannelLayer, SessionHost {
     const publications: (ReplayedPublication & { readonly sequence: number })[] = []
     for (const [index, { group }] of wanted.entries()) {
       for (const { sequence, json } of selected[index]?.messages ?? []) {
+        if (json === null) continue
         publications.push({ group, sequence, publication: { json, cursor: eras.cursor(sequence) } })
       }
     }

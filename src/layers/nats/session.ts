@@ -24,6 +24,8 @@ export interface SessionHost {
   deliver(group: string, publication: LayerPublication): void
   /** A message for a channel of this node. */
   push(channel: string, json: string): void
+  /** Something came on a subject of the layer's that no node sends. */
+  foreign(subject: string): void
   /** The session is alive. */
   probed(): void
   report(error: unknown): void
@@ -41,7 +43,8 @@ interface Heard {
 
 /** A publication as a stream keeps it. */
 export interface KeptPublication extends KeptMessage {
-  readonly json: string
+  /** `null`: another program stored it. It counts, since it has pushed out others, but nobody gets it. */
+  readonly json: string | null
 }
 
 /** What the stream can be relied on for, at a moment. */
@@ -293,7 +296,8 @@ export class NatsSession implements Session {
       if (selected === null) lost.push(group)
       else
         for (const { sequence, json } of selected.messages)
-          publications.push({ group, sequence, publication: { json, cursor: this.#cursor(sequence) } })
+          if (json !== null)
+            publications.push({ group, sequence, publication: { json, cursor: this.#cursor(sequence) } })
     }
     publications.sort((a, b) => a.sequence - b.sequence)
     // What came meanwhile up to there is among these.
@@ -397,13 +401,22 @@ export class NatsSession implements Session {
     const json = textOf(msg.data)
     const { headers } = msg
     if (headers === undefined) {
-      this.#handOn({ group, publication: { json, cursor: null }, sequence: null })
+      if (!isObjectText(json)) this.#host.foreign(msg.subject)
+      else this.#handOn({ group, publication: { json, cursor: null }, sequence: null })
       return
     }
-    // Of an older stream that is gone.
-    if (!this.#isOurs(headers)) return
-    const sequence = Number(headers.get('Nats-Sequence'))
-    const previous = Number(headers.get('Nats-Last-Sequence'))
+    const subject = headers.last('Nats-Subject')
+    if (subject !== this.#storedSubject(group)) {
+      // Of an older stream that is gone, if it is of a stream.
+      if (subject === '') this.#host.foreign(msg.subject)
+      return
+    }
+    const sequence = sequenceIn(headers, 'Nats-Sequence')
+    const previous = sequenceIn(headers, 'Nats-Last-Sequence')
+    if (sequence === null || previous === null || previous >= sequence) {
+      this.#host.foreign(msg.subject)
+      return
+    }
     const keep = () => this.#onKept(group, heard, { sequence, previous, json })
     if (this.#order === null) keep()
     else this.#order.came(sequence, keep)
@@ -411,17 +424,21 @@ export class NatsSession implements Session {
 
   #onKept(group: string, heard: Heard, { sequence, previous, json }: Kept): void {
     if (this.#isGone) return
+    // It has its number all the same.
+    const isForeign = !isObjectText(json)
+    if (isForeign) this.#host.foreign(this.#host.subjects.group(group))
     if (heard.since !== null && previous > Math.max(heard.since, heard.last)) {
       this.#attempt.lost(new Error(`Publication ${previous} of the stream of history did not come.`))
       return
     }
     heard.last = sequence
+    if (isForeign) return
     this.#handOn({ group, publication: { json, cursor: this.#cursor(sequence) }, sequence })
   }
 
   /** Whether the stream of this session stored it. */
   #isOurs(headers: MsgHdrs): boolean {
-    return headers.get('Nats-Subject').startsWith(`${this.#stored}.`)
+    return headers.last('Nats-Subject').startsWith(`${this.#stored}.`)
   }
 
   #handOn(early: Early): void {
@@ -438,13 +455,16 @@ export class NatsSession implements Session {
   #onPush(msg: Msg): void {
     if (this.#isGone) return
     const channel = decodeToken(msg.subject.slice(msg.subject.lastIndexOf('.') + 1))
-    if (channel !== null) this.#host.push(channel, textOf(msg.data))
+    const json = textOf(msg.data)
+    if (channel !== null && isObjectText(json)) this.#host.push(channel, json)
+    else this.#host.foreign(msg.subject)
   }
 
   /** A fence of this node, or a flush. */
-  #onMark({ headers }: Msg): void {
-    if (headers !== undefined && this.#isOurs(headers))
-      this.#passed(headers.get('Nats-Subject'), Number(headers.get('Nats-Sequence')))
+  #onMark({ headers, subject }: Msg): void {
+    const sequence = headers === undefined ? null : sequenceIn(headers, 'Nats-Sequence')
+    if (headers === undefined || sequence === null) this.#host.foreign(subject)
+    else if (this.#isOurs(headers)) this.#passed(headers.last('Nats-Subject'), sequence)
   }
 
   /** All up to here has come. */
@@ -621,8 +641,22 @@ export class NatsSession implements Session {
   }
 }
 
+/** A sequence that the server gave; `null` for what another program made up. */
+function sequenceIn(headers: MsgHdrs, name: string): number | null {
+  // The server puts its own behind those that the message came with.
+  const text = headers.last(name)
+  const sequence = Number(text)
+  return /^\d{1,16}$/.test(text) && Number.isSafeInteger(sequence) ? sequence : null
+}
+
+/** Whether a text can be one of the layer's: an object on one line. What another program sends there is not read through for it. */
+function isObjectText(text: string): boolean {
+  return text.startsWith('{') && text.endsWith('}') && !text.includes('\n') && !text.includes('\r')
+}
+
 function keptOf({ sequence, at, data }: Stored): KeptPublication {
-  return { sequence, at, bytes: data.length, json: data.toString() }
+  const text = data.toString()
+  return { sequence, at, bytes: data.length, json: isObjectText(text) ? text : null }
 }
 
 /** Whether a server republishes in the order in which it stores, whoever sends: see {@link StreamOrder}. */

@@ -1,6 +1,6 @@
 /** What goes wrong between the layer and a real server, and what becomes of it. */
 import { readFileSync } from 'node:fs'
-import { connect } from '@nats-io/transport-node'
+import { connect, headers } from '@nats-io/transport-node'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { errorCodeOf } from '../../../src/errors.ts'
 import type { ChannelLayer, LayerRecovery, LayerStatus } from '../../../src/layers/layer.ts'
@@ -424,6 +424,51 @@ describe('history', { timeout: 60_000 }, () => {
     expect(publications.map(({ publication }) => JSON.parse(publication.json).n)).toEqual(
       Array.from({ length: 500 }, (_, n) => n),
     )
+  })
+})
+
+describe('another program', { timeout: 60_000 }, () => {
+  test('that publishes on the subjects of a group reaches nobody, moves nothing, and is reported once', async () => {
+    // Symptom: its bytes went to the clients as they were, a line break in them broke the frames of Server-Sent Events, and a header `Nats-Sequence` of its own moved the node’s
+    // position. Whatever came on the subject was taken for a message of a hub.
+    const server = await started()
+    const node = await Node.start('node0', { servers: server.url })
+    await node.layer.groupAdd('kept.a')
+    const before = await node.layer.groupSend('kept.a', json(1))
+    const stored = `groupcast.h.${before?.split('z')[0]}.g.kept=2Ea`
+    const connection = await connect({ servers: server.url })
+    const bogus = (fields: Record<string, string>) => {
+      const all = headers()
+      for (const [name, value] of Object.entries(fields)) all.set(name, value)
+      return { headers: all, timeout: 5_000 }
+    }
+    const numbers = { 'Nats-Sequence': '999999', 'Nats-Last-Sequence': '0' }
+    for (const text of ['', 'hello', '[1]', '{"type":\n"x"}', 'data: x\n\n', '\u0000'])
+      for (const subject of ['groupcast.r.g.kept=2Ea', stored]) connection.publish(subject, text)
+    connection.publish('groupcast.r.g.kept=2Ea', json(50), bogus({ traceparent: 'x' }))
+    connection.publish('groupcast.r.g.kept=2Ea', json(51), bogus(numbers))
+    for (const sequence of ['x', '-1', '1e3', 'Infinity', ''])
+      connection.publish(
+        'groupcast.r.g.kept=2Ea',
+        json(52),
+        bogus({ 'Nats-Subject': stored, 'Nats-Last-Sequence': '0', 'Nats-Sequence': sequence }),
+      )
+    await connection.request(stored, 'hello', bogus({ ...numbers, 'Nats-Subject': stored }))
+    await connection.close()
+    const after = await node.layer.groupSend('kept.a', json(2))
+    await node.arrived('kept.a:2')
+    expect(Number(node.layer.position?.split('.')[1])).toBeLessThan(1_000)
+    const { publications, lost } = await node.layer.replay({
+      groups: new Map([['kept.a', null]]),
+      after: before,
+    })
+    expect(lost).toEqual([])
+    expect(publications.map(({ publication }) => publication.cursor)).toEqual([after])
+    expect(node.log).toEqual(['kept.a:1', 'kept.a:2'])
+    expect(node.reports.map(({ message }) => message)).toEqual([
+      expect.stringContaining('Another program publishes'),
+    ])
+    expect(node.statuses.map(({ state }) => state)).toEqual(['connecting', 'ready'])
   })
 })
 
