@@ -60,7 +60,8 @@ interface Kept {
   readonly sequence: number
   /** That of the group's publication before it; 0: there is none. */
   readonly previous: number
-  readonly json: string
+  /** `null`: another program stored it. */
+  readonly json: string | null
 }
 
 /** What came before the session was live. */
@@ -398,10 +399,10 @@ export class NatsSession implements Session {
 
   #onGroup(group: string, heard: Heard, msg: Msg): void {
     if (this.#isGone) return
-    const json = textOf(msg.data)
+    const json = objectText(textOf(msg.data))
     const { headers } = msg
     if (headers === undefined) {
-      if (!isObjectText(json)) this.#host.foreign(msg.subject)
+      if (json === null) this.#host.foreign(msg.subject)
       else this.#handOn({ group, publication: { json, cursor: null }, sequence: null })
       return
     }
@@ -425,14 +426,13 @@ export class NatsSession implements Session {
   #onKept(group: string, heard: Heard, { sequence, previous, json }: Kept): void {
     if (this.#isGone) return
     // It has its number all the same.
-    const isForeign = !isObjectText(json)
-    if (isForeign) this.#host.foreign(this.#host.subjects.group(group))
+    if (json === null) this.#host.foreign(this.#host.subjects.group(group))
     if (heard.since !== null && previous > Math.max(heard.since, heard.last)) {
       this.#attempt.lost(new Error(`Publication ${previous} of the stream of history did not come.`))
       return
     }
     heard.last = sequence
-    if (isForeign) return
+    if (json === null) return
     this.#handOn({ group, publication: { json, cursor: this.#cursor(sequence) }, sequence })
   }
 
@@ -455,8 +455,8 @@ export class NatsSession implements Session {
   #onPush(msg: Msg): void {
     if (this.#isGone) return
     const channel = decodeToken(msg.subject.slice(msg.subject.lastIndexOf('.') + 1))
-    const json = textOf(msg.data)
-    if (channel !== null && isObjectText(json)) this.#host.push(channel, json)
+    const json = objectText(textOf(msg.data))
+    if (channel !== null && json !== null) this.#host.push(channel, json)
     else this.#host.foreign(msg.subject)
   }
 
@@ -649,14 +649,22 @@ function sequenceIn(headers: MsgHdrs, name: string): number | null {
   return /^\d{1,16}$/.test(text) && Number.isSafeInteger(sequence) ? sequence : null
 }
 
-/** Whether a text can be one of the layer's: an object on one line. What another program sends there is not read through for it. */
-function isObjectText(text: string): boolean {
-  return text.startsWith('{') && text.endsWith('}') && !text.includes('\n') && !text.includes('\r')
+/** A text as one line, if it can be one of the layer's: an object. What another program sends there is read through only where it has line breaks or blanks around it. */
+function objectText(text: string): string | null {
+  const isOneLine = !text.includes('\n') && !text.includes('\r')
+  if (isOneLine && text.startsWith('{') && text.endsWith('}')) return text
+  if (!text.trimStart().startsWith('{')) return null
+  try {
+    JSON.parse(text)
+  } catch {
+    return null
+  }
+  // Between tokens only: in strings JSON escapes them.
+  return text.replaceAll(/[\r\n]/g, ' ')
 }
 
 function keptOf({ sequence, at, data }: Stored): KeptPublication {
-  const text = data.toString()
-  return { sequence, at, bytes: data.length, json: isObjectText(text) ? text : null }
+  return { sequence, at, bytes: data.length, json: objectText(data.toString()) }
 }
 
 /** Whether a server republishes in the order in which it stores, whoever sends: see {@link StreamOrder}. */

@@ -443,7 +443,7 @@ describe('another program', { timeout: 60_000 }, () => {
       return { headers: all, timeout: 5_000 }
     }
     const numbers = { 'Nats-Sequence': '999999', 'Nats-Last-Sequence': '0' }
-    for (const text of ['', 'hello', '[1]', '{"type":\n"x"}', 'data: x\n\n', '\u0000'])
+    for (const text of ['', 'hello', '[1]', '{"type":"\nx"}', 'data: x\n\n', '\u0000'])
       for (const subject of ['groupcast.r.g.kept=2Ea', stored]) connection.publish(subject, text)
     connection.publish('groupcast.r.g.kept=2Ea', json(50), bogus({ traceparent: 'x' }))
     connection.publish('groupcast.r.g.kept=2Ea', json(51), bogus(numbers))
