@@ -1,5 +1,6 @@
 import { deferred } from '../broker/deferred.ts'
 import type { Position } from '../cursor.ts'
+import { Eras } from './eras.ts'
 import { API, ApiError, type JetStream, type StreamConfig, type StreamInfo } from './jet-stream.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Subjects } from './subjects.ts'
@@ -17,6 +18,9 @@ const DUPLICATES_MS = 100
 /** The subject, behind that of the epoch, on which nodes note what the limit was before they raised it. */
 export const LIMITS = 'l'
 
+/** That on which the eras are. */
+export const ERAS = 'e'
+
 /** Makes the name of an epoch. */
 function newEpoch(): string {
   return crypto.randomUUID().replaceAll('-', '').slice(0, 16)
@@ -24,12 +28,19 @@ function newEpoch(): string {
 
 /** The stream of history, as it is on the server. */
 export interface OpenedHistory {
-  readonly epoch: string
+  readonly eras: Eras
   /** Most messages of a group that it can be relied on for; of its limit at the moment see {@link mostMessagesOf}. */
   readonly mostMessages: number
   readonly mostAgeMs: number
   /** Whether several servers keep it. */
   readonly isReplicated: boolean
+}
+
+/** What a node knows from before. */
+export interface Known {
+  /** The newest that it has heard of. */
+  readonly newest: Position
+  readonly eras: Eras
 }
 
 /** Makes the streams, or brings those that are there in line with the options. */
@@ -38,29 +49,34 @@ export class Streams {
   readonly #subjects: Subjects
   readonly #options: ResolvedOptions
   readonly #report: (error: unknown) => void
+  readonly #serverId: string | null
 
+  /** @param serverId of the one server that keeps the streams, another one at each start; `null`: there may be several */
   constructor(
     stream: JetStream,
     subjects: Subjects,
     options: ResolvedOptions,
+    serverId: string | null,
     report: (error: unknown) => void,
   ) {
     this.#stream = stream
     this.#subjects = subjects
     this.#options = options
     this.#report = report
+    this.#serverId = serverId
   }
 
   /**
    * Both streams, when they answer.
    *
-   * @param known where this node was, and so the least that the stream of history must have
+   * @param known what the stream of history must have: otherwise it lost something, and begins anew
    */
-  async open(known: Position | null): Promise<OpenedHistory> {
+  async open(known: Known | null): Promise<OpenedHistory> {
     for (;;) {
       const [history] = await Promise.all([this.#history(known), this.#queues()])
+      if (history === null) continue
       // Of two that made the stream at the same moment, a cluster may have told this one that it was first when it was not.
-      const subjects = [`${this.#subjects.stored(history.epoch)}.t.=`, this.#subjects.queue('')]
+      const subjects = [`${this.#subjects.stored(history.eras.epoch)}.t.=`, this.#subjects.queue('')]
       const answers = subjects.map((subject) => this.#answers(subject))
       if ((await Promise.all(answers)).every(Boolean)) return history
     }
@@ -85,29 +101,55 @@ export class Streams {
     return false
   }
 
-  async #history(known: Position | null): Promise<OpenedHistory> {
-    let { config, state } = await this.#openHistory()
-    let epoch = this.#epochOf(config)
-    if (known?.epoch === epoch && state.last_seq < known.sequence) {
-      this.#report(
-        new Error(
-          `The stream ${config.name} went back from ${known.sequence} to ${state.last_seq}: the server lost what it had confirmed. Its history begins anew.`,
-        ),
-      )
-      await this.#stream.remove(config.name)
-      ;({ config, state } = await this.#openHistory())
-      epoch = this.#epochOf(config)
-    }
+  /** `null`: it is to be asked for again. */
+  async #history(known: Known | null): Promise<OpenedHistory | null> {
+    const found = await this.#openHistory(NONE)
+    const eras = await this.#enter(found, known)
+    if (eras === null) return null
+    // After that: nothing may be stored in an era before it begins.
+    const { config } = await this.#openHistory(RAISED)
+    if (this.#epochOf(config) !== eras.epoch) return null
     return {
-      epoch,
+      eras,
       mostMessages: mostMessagesOf(config),
       mostAgeMs: limitOf(config, 'max_age') / 1e6 / AGE_MARGIN,
       isReplicated: (config.num_replicas ?? 1) > 1,
     }
   }
 
-  #openHistory(): Promise<StreamInfo> {
-    return this.#open(this.#subjects.historyStream, () => this.#historyConfig(), RAISED)
+  /** The eras, after that of this server was begun; `null`: the stream is another one now. */
+  async #enter({ config, state, cluster }: StreamInfo, known: Known | null): Promise<Eras | null> {
+    const epoch = this.#epochOf(config)
+    const subject = `${this.#subjects.stored(epoch)}.${ERAS}`
+    const last = await this.#stream.last(config.name, subject)
+    // Where a purge took it, nodes still know.
+    const remembered = known?.eras.epoch === epoch ? known.eras : new Eras(epoch)
+    const eras = last === null ? remembered : Eras.parse(epoch, last)
+    if (known !== null && isContradicted(eras, state.last_seq, known.newest)) {
+      await this.#beginAnew(config.name, known.newest.sequence)
+      return null
+    }
+    // Of several servers (whatever it is that joins them) each may come again.
+    const name = (cluster?.name ?? '') === '' ? nameOf(this.#serverId) : null
+    if (name === null || eras.has(name)) return eras
+    try {
+      const from = await this.#stream.appendAfter(last?.sequence ?? 0, subject, eras.toJson(name))
+      return from === null ? null : eras.and(name, from)
+    } catch (error) {
+      // Another node makes the stream anew.
+      if (error instanceof NobodyThere) return null
+      throw error
+    }
+  }
+
+  async #beginAnew(stream: string, known: number): Promise<void> {
+    const text = `The stream ${stream} went back behind ${known}: the server lost what it had confirmed. Its history begins anew.`
+    this.#report(new Error(text))
+    await this.#stream.remove(stream)
+  }
+
+  #openHistory(differing: Differing): Promise<StreamInfo> {
+    return this.#open(this.#subjects.historyStream, () => this.#historyConfig(), differing)
   }
 
   async #queues(): Promise<void> {
@@ -255,6 +297,7 @@ type Differing = (found: StreamConfig, wanted: StreamConfig) => readonly Limit[]
 const CHANGEABLE: readonly Limit[] = ['max_msgs_per_subject', 'max_age', 'max_bytes', 'num_replicas']
 
 const ALIGNED: Differing = (found, wanted) => CHANGEABLE.filter((name) => found[name] !== wanted[name])
+const NONE: Differing = () => []
 /** History is shrunk by no node: it would take from others what they rely on, while they run. */
 const RAISED: Differing = (found, wanted) =>
   CHANGEABLE.filter((name) => limitOf(found, name) < limitOf(wanted, name))
@@ -268,4 +311,21 @@ function limitOf(config: StreamConfig, name: Limit): number {
 /** Most messages of a group of which a stream with these limits can prove that it has them all. */
 export function mostMessagesOf(config: StreamConfig): number {
   return Math.max(1, limitOf(config, 'max_msgs_per_subject') - 1)
+}
+
+/** The name of the era that a start of a server begins. */
+function nameOf(serverId: string | null): string | null {
+  // The first two characters of such a key say of what kind it is.
+  const name =
+    serverId
+      ?.toLowerCase()
+      .replaceAll(/[^a-z0-9]/g, '')
+      .slice(2, 14) ?? ''
+  return name === '' ? null : name
+}
+
+/** Whether a stream lacks what a node knows that it had. */
+function isContradicted(eras: Eras, lastSequence: number, newest: Position): boolean {
+  if (eras.contradicts(newest)) return true
+  return eras.sequenceOf(newest, Number.POSITIVE_INFINITY) !== undefined && newest.sequence > lastSequence
 }
