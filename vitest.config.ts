@@ -7,6 +7,7 @@ export default defineConfig({
     alias: [
       // Tests and examples import the package by its name, as users do, and get the source.
       { find: /^groupcast$/, replacement: source('./src/index.ts') },
+      { find: /^groupcast\/auth$/, replacement: source('./src/auth/index.ts') },
       { find: /^groupcast\/client$/, replacement: source('./src/client/index.ts') },
       {
         find: /^groupcast\/layers\/journal$/,
@@ -15,12 +16,42 @@ export default defineConfig({
       { find: /^groupcast\/layers\/django$/, replacement: source('./src/layers/django/index.ts') },
       { find: /^groupcast\/layers\/redis$/, replacement: source('./src/layers/redis/index.ts') },
       { find: /^groupcast\/layers\/nats$/, replacement: source('./src/layers/nats/index.ts') },
+      {
+        find: /^groupcast\/transports\/uws$/,
+        replacement: source('./src/transports/uws/index.ts'),
+      },
       { find: /^groupcast\/testing$/, replacement: source('./src/testing/index.ts') },
     ],
   },
   test: {
-    include: ['test/**/*.test.ts'],
     globalSetup: ['test/global-setup.ts'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'node',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/transports/uws/**'],
+          provide: { backend: 'node' },
+        },
+      },
+      {
+        // The same tests over the other server back end.
+        extends: true,
+        test: {
+          name: 'uws',
+          include: [
+            'test/transports/**/*.test.ts',
+            'test/server/server.test.ts',
+            'test/cli/serve.test.ts',
+            'test/{storm,leak}.test.ts',
+          ],
+          exclude: ['test/transports/node/**'],
+          setupFiles: ['test/uws-setup.ts'],
+          provide: { backend: 'uws' },
+        },
+      },
+    ],
     // Most of the time tests wait for sockets, processes and browsers: more workers than cores use it.
     maxWorkers: 3,
     testTimeout: 30_000,

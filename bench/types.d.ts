@@ -38,6 +38,8 @@ export interface Usage {
   readonly peakRssBytes?: number
   /** What waits for slow readers, by the hub's own count. */
   readonly backlogBytes?: number
+  /** Messages of clients that were handled. */
+  readonly ingested?: number
 }
 
 /** A running subject. */

@@ -24,6 +24,8 @@ export class Batch {
   // The other children, where runs part: connections in overlapping groups.
   #children: Map<Frame, Batch> | null = null
   #bytes: Buffer | null = null
+  /** The run as a list, for back ends that write frame by frame. */
+  #list: readonly Frame[] | null = null
   /** How many outboxes wait to write this very batch, or what it has grown to. */
   holders = 0
   /** Whether a message that newer ones may replace is in the run, by the policy of its group. */
@@ -81,12 +83,19 @@ export class Batch {
     return this.#bytes
   }
 
+  /** The frames, oldest first, for back ends that cannot be given framed bytes. Made once, kept until `release`. */
+  list(): readonly Frame[] {
+    this.#list ??= this.#run ?? this.frames()
+    return this.#list
+  }
+
   /** Forgets the concatenated bytes; the frames stay for connections that have yet to write them. */
   release(): void {
     this.#bytes = null
+    this.#list = null
   }
 
-  /** The frames, oldest first: for back ends that cannot be given framed bytes. */
+  /** The frames, oldest first, in a list of its own. */
   frames(): Frame[] {
     const frames = new Array<Frame>(this.length)
     let node: Batch = this

@@ -1,19 +1,23 @@
 /** The ready-made consumer: groups come from the query, what clients may do comes from rules by group name. */
 import { MisuseError, Refusal } from './errors.ts'
 import { Glob } from './glob.ts'
-import type { Connection, Consumer, GroupAction } from './hub/consumer.ts'
+import type { Connection, Consumer } from './hub/consumer.ts'
 import type { AnyMessages } from './message.ts'
-import { assertGroupName, quote } from './names.ts'
+import { assertGroupName, isGroupName, quote } from './names.ts'
 import { assertKnownOptions } from './options.ts'
+import { type GroupAction, GroupPermissions } from './permission.ts'
 
-/** Who may do something: `anyone` who may connect, or `nobody`. */
-export type Who = 'anyone' | 'nobody'
+/**
+ * Who may do something: `anyone` who may connect; whoever is `authenticated`, and so has an identity; whoever has a `token` among whose claims
+ * the group is; or `nobody`. A token that names groups is never good for others, whatever the rule says.
+ */
+export type Who = 'anyone' | 'authenticated' | 'token' | 'nobody'
 
 /** What clients may do to the groups whose name matches. */
 export interface GroupRule {
   /** A group name in which `*` stands for any run of characters: `chat.*`. */
   readonly match: string
-  /** Who may join: `anyone` unless given. */
+  /** Who may join, and get the history: `anyone` unless given. */
   readonly join?: Who
   /** Who may publish from a connection (the HTTP API is not concerned): `nobody` unless given. */
   readonly send?: Who
@@ -29,7 +33,7 @@ export interface GroupsConsumerOptions {
   readonly parameter?: string
 }
 
-const WHO: readonly unknown[] = ['anyone', 'nobody']
+const WHO: readonly unknown[] = ['anyone', 'authenticated', 'token', 'nobody']
 
 /**
  * A consumer for `/events?group=a&group=b`: puts each client into the groups of its query and, where the rules allow it, lets it
@@ -52,12 +56,19 @@ export function groupsConsumer<M = AnyMessages>(options: GroupsConsumerOptions =
       const history = wantedHistory(query.get('history'))
       // All or none: a client that is refused one group must not think that it gets the others.
       for (const group of wanted) {
-        if (!mayDo('join', group))
+        // What is no name at all is told so by `join`.
+        if (isGroupName(group) && !mayDo(connection, 'join', group))
           throw new Refusal('forbidden', `The group ${quote(group)} cannot be joined.`)
       }
-      for (const group of new Set([...groups, ...wanted])) await connection.join(group, { history })
+      for (const group of groups) await connection.join(group, { history })
+      for (const group of wanted) {
+        if (groups.includes(group)) continue
+        // Not for a consumer that has borrowed this hook and lets clients do less by themselves than it does for them.
+        const checked = await connection.allows('join', group)
+        await connection.join(group, { history, checked })
+      }
     },
-    authorize: (_connection, action, group) => mayDo(action, group),
+    authorize: (connection, action, group) => mayDo(connection, action, group),
   }
 }
 
@@ -71,7 +82,11 @@ function wantedHistory(given: string | null): number {
   )
 }
 
-function compileRules(rules: readonly GroupRule[]): (action: GroupAction, group: string) => boolean {
+type Client = Pick<Connection<never>, 'identity'>
+
+function compileRules(
+  rules: readonly GroupRule[],
+): (client: Client, action: GroupAction, group: string) => boolean {
   const compiled = rules.map((rule) => {
     const { match, join = 'anyone', send = 'nobody' } = rule
     // A misspelt `join` would let anyone in.
@@ -80,13 +95,35 @@ function compileRules(rules: readonly GroupRule[]): (action: GroupAction, group:
       const given = `join: ${quote(join)}, send: ${quote(send)}`
       throw new MisuseError(
         'invalid-option',
-        `The rule for ${quote(match)} has ${given}: use "anyone" or "nobody".`,
+        `The rule for ${quote(match)} has ${given}: use "anyone", "authenticated", "token" or "nobody".`,
       )
     }
     return { glob: new Glob(match), join, send }
   })
-  return (action, group) => {
-    const rule = compiled.find(({ glob }) => glob.matches(group)) ?? { join: 'anyone', send: 'nobody' }
-    return rule[action] === 'anyone'
+  return (client, action, group) => {
+    const rule = compiled.find(({ glob }) => glob.matches(group)) ?? DEFAULT_RULE
+    const permissions = GroupPermissions.of(client.identity?.claims ?? NO_CLAIMS)
+    if (permissions?.allows(action, group) === false) return false
+    return isAmong(rule[action === 'send' ? 'send' : 'join'], client.identity, permissions)
+  }
+}
+
+const DEFAULT_RULE: { readonly join: Who; readonly send: Who } = { join: 'anyone', send: 'nobody' }
+
+const NO_CLAIMS = Object.freeze({})
+
+/** @param permissions those that allow it, where there are any */
+function isAmong(who: Who, identity: Client['identity'], permissions: GroupPermissions | null): boolean {
+  switch (who) {
+    case 'anyone':
+      return true
+    case 'authenticated':
+      return identity !== null
+    case 'token':
+      return permissions !== null
+    case 'nobody':
+      return false
+    default:
+      return who satisfies never
   }
 }

@@ -20,7 +20,6 @@ export type {
   Connection,
   Consumer,
   DisconnectInfo,
-  GroupAction,
   JoinOptions,
   PathParams,
 } from './hub/consumer.ts'
@@ -43,6 +42,7 @@ export type {
   StreamFields,
   StreamOptions,
 } from './hub/message-stream.ts'
+export type { Authenticate, AuthenticationRequest, GivenIdentity, Identity } from './identity.ts'
 export type {
   Journal,
   JournaledHistory,
@@ -72,6 +72,7 @@ export {
 } from './layers/memory.ts'
 export type { AnyMessages, MessageOf, MessageSchemas } from './message.ts'
 export { DEFAULT_LIMITS, type Limits } from './options.ts'
+export type { GroupAction, GroupClaims } from './permission.ts'
 export type { Pieces, Source } from './source.ts'
 export type { StreamOutcome } from './stream-end.ts'
 export type { StreamResult } from './streaming/body.ts'

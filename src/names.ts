@@ -10,9 +10,12 @@ const CHANNEL = /^[A-Za-z0-9._~:@#$/-]{1,255}(?:![A-Za-z0-9._~:@#$/-]*)?$/
 
 const ALLOWED = `1–${MAX_NAME_LENGTH} characters of A-Z a-z 0-9 . _ ~ : @ # $ / -`
 
+/** The group in which nodes tell each other what concerns all of them. No client and no application can be in it, or send to it. */
+export const NODES_GROUP = 'groupcast.nodes'
+
 /** Whether `name` can name a group. Anything but a string cannot. */
 export function isGroupName(name: unknown): name is string {
-  return typeof name === 'string' && NAME.test(name)
+  return typeof name === 'string' && NAME.test(name) && name !== NODES_GROUP
 }
 
 /** Whether `name` can name a channel: like a group, or `node!local` as a hub makes them. */

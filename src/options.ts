@@ -34,6 +34,14 @@ export interface Limits {
   readonly maxStallMs: number
   /** Longest time from a request to the end of the consumer's `connect`. */
   readonly handshakeTimeoutMs: number
+  /** Longest time that `authenticate` may take, its wait for others included. */
+  readonly authenticateTimeoutMs: number
+  /** How many `authenticate` run at once; 16 times as many may wait. */
+  readonly maxAuthentications: number
+  /** Most one-time tickets of this node that wait to be used. */
+  readonly maxTickets: number
+  /** Most revoked identities that are remembered; beyond it the oldest give way, and all tokens of that age with them. */
+  readonly maxRevocations: number
   /** How long a closed client may take to go before it is cut. */
   readonly closeTimeoutMs: number
   /** An EventSource told to come back waits a second, and at random up to this much more. */
@@ -51,6 +59,10 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   deadAfterMs: 10_000,
   maxStallMs: 1_800_000,
   handshakeTimeoutMs: 10_000,
+  authenticateTimeoutMs: 10_000,
+  maxAuthentications: 64,
+  maxTickets: 10_000,
+  maxRevocations: 100_000,
   closeTimeoutMs: 10_000,
   retrySpreadMs: 5_000,
 })

@@ -58,6 +58,15 @@ export function originVerdict(facts: OriginFacts, allowedOrigins: readonly strin
 }
 
 /**
+ * Whether what a browser sends along by itself (cookies) may speak for its user: where the page is of this server or on the list by
+ * name, or no page is behind the request. CORS keeps credentials from other pages' reads, but nothing keeps them from WebSockets.
+ */
+export function mayUseCookies(facts: OriginFacts, allowedOrigins: readonly string[]): boolean {
+  const { origin } = facts
+  return origin === undefined || isSameOrigin(origin, facts) || isNamed(origin, allowedOrigins)
+}
+
+/**
  * The headers that let a page read the answer (CORS), for requests that {@link originVerdict} did not refuse. An origin that the list
  * names may send credentials; one that only `*` covers may not.
  */

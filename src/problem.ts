@@ -13,3 +13,19 @@ export function problemText(
   const details = detail === undefined ? {} : { detail }
   return JSON.stringify({ type: 'about:blank', title, status, ...details, code, ...members })
 }
+
+const NO_CHALLENGE: Readonly<Record<string, string>> = Object.freeze({})
+
+/**
+ * The header that goes with an answer of 401 (RFC 9110, section 11.6.1). Only a client that has given a token is told what is wrong with it
+ * (RFC 6750, section 3.1).
+ */
+export function challengeOf(code: ErrorCode, detail?: string): Readonly<Record<string, string>> {
+  if (ERRORS[code].httpStatus !== 401) return NO_CHALLENGE
+  if (code === 'unauthorized') return { 'WWW-Authenticate': 'Bearer' }
+  // What a quoted string of RFC 6750 may hold: no quotes, no backslashes, ASCII.
+  const text = (detail ?? ERRORS[code].message)
+    .replace(/’/g, "'")
+    .replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?')
+  return { 'WWW-Authenticate': `Bearer error="invalid_token", error_description="${text}"` }
+}

@@ -17,7 +17,8 @@ describe.each(Object.entries(ERRORS))('%s', (_code, entry) => {
 
   test('its HTTP status fits: only those that pass with time ask to come back', () => {
     expect(entry.httpStatus).toBeGreaterThanOrEqual(400)
-    if (entry.comeBack) expect([408, 429, 500, 503, 504]).toContain(entry.httpStatus)
+    // 401: with another token.
+    if (entry.comeBack) expect([401, 408, 429, 500, 503, 504]).toContain(entry.httpStatus)
   })
 
   test('its message is a sentence, its remedy too', () => {

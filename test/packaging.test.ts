@@ -42,10 +42,12 @@ describe('the package', () => {
     expect(Object.keys(result.entrypoints)).toEqual([
       '.',
       './client',
+      './auth',
       './layers/journal',
       './layers/django',
       './layers/redis',
       './layers/nats',
+      './transports/uws',
       './testing',
       './package.json',
     ])
@@ -78,12 +80,13 @@ test('its entry points load in plain Node and export what they promise', () => {
     const redis = await import('groupcast/layers/redis')
     const django = await import('groupcast/layers/django')
     const nats = await import('groupcast/layers/nats')
-    console.log(JSON.stringify([main, testing, client, journal, redis, django, nats].map((entry) => Object.keys(entry))))`
+    const uws = await import('groupcast/transports/uws')
+    console.log(JSON.stringify([main, testing, client, journal, redis, django, nats, uws].map((entry) => Object.keys(entry))))`
   const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
     cwd: ROOT,
     encoding: 'utf8',
   })
-  const [main, testing, client, journal, redis, django, nats] = JSON.parse(output) as string[][]
+  const [main, testing, client, journal, redis, django, nats, uws] = JSON.parse(output) as string[][]
   expect(main).toEqual(
     expect.arrayContaining([
       'createHub',
@@ -99,6 +102,7 @@ test('its entry points load in plain Node and export what they promise', () => {
   expect(redis).toEqual(['redisLayer'])
   expect(django).toEqual(['djangoLayer'])
   expect(nats).toEqual(['natsLayer'])
+  expect(uws).toEqual(['importUws', 'uwsBackend'])
   expect(client).toEqual(['ClientError', 'connect'])
 })
 

@@ -49,3 +49,8 @@ export function loadApi() {
 export function loadApiListener() {
   return load('api/node.js')
 }
+
+/** @returns {Promise<typeof import('../../src/transports/uws/index.ts')>} */
+export function loadUwsBackend() {
+  return load('transports/uws/index.js')
+}

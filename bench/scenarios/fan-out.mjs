@@ -8,10 +8,12 @@ import { missingStrace } from '../lib/system-calls.mjs'
 
 const SUBJECTS = [
   'hub',
+  'hub-uws',
   'c-loop',
   'socket-write',
   'ws-send',
   'uws',
+  'uws-sse',
   'node-sse',
   'socket.io',
   'better-sse',
@@ -101,6 +103,7 @@ function targetsOf(name, perTurn, measured) {
     ['hub sse', 'hub websocket', 1.15],
   ]
   if (perTurn === 1) wanted.push(['hub websocket', 'ws-send websocket', 0.85])
+  if (perTurn <= 10) wanted.push(['hub-uws websocket', 'uws websocket', 1.2])
   return wanted
     .filter(([of, against]) => measured.has(of) && measured.has(against))
     .map(([of, against, limit]) =>

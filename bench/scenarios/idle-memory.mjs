@@ -5,8 +5,20 @@ import { Measured } from '../lib/interleave.mjs'
 import { median, plainTarget } from '../lib/statistics.mjs'
 
 const PAIRS = /** @type {const} */ ([
-  ['websocket', 'ws-send'],
-  ['sse', 'node-sse'],
+  [
+    'websocket',
+    [
+      ['hub', 'ws-send'],
+      ['hub-uws', 'uws'],
+    ],
+  ],
+  [
+    'sse',
+    [
+      ['hub', 'node-sse'],
+      ['hub-uws', 'uws-sse'],
+    ],
+  ],
 ])
 const EXTRA_KB = 2
 const CLIENTS = { smoke: 20, quick: 5000, full: 5000 }
@@ -21,9 +33,9 @@ export const scenario = {
     const { pace, subscribers } = context.options
     const clients = Math.max(subscribers, CLIENTS[pace])
     const repeats = Math.min(3, Math.ceil(context.options.repeats / 3))
-    for (const [transport, bare] of PAIRS) {
+    for (const [transport, pairs] of PAIRS) {
       const measured = new Measured()
-      const subjects = await context.choose(['hub', bare])
+      const subjects = await context.choose(pairs.flat())
       for (let repeat = 1; repeat <= repeats; repeat++) {
         for (const subject of subjects) {
           context.progress(`${transport}: ${subject.name} (${repeat} of ${repeats})`)
@@ -32,10 +44,12 @@ export const scenario = {
         }
       }
       rows.push(...measured.rows(transport, 'kilobytes', 'KB/connection', ['heapKilobytes']))
-      if (!measured.has('hub') || !measured.has(bare)) continue
-      const value = median(measured.values('hub', 'kilobytes')) - median(measured.values(bare, 'kilobytes'))
-      const text = `hub − ${bare} ≤ ${EXTRA_KB} KB`
-      targets.push(plainTarget({ case: transport, text, value, limit: EXTRA_KB }))
+      for (const [hub, bare] of pairs) {
+        if (!measured.has(hub) || !measured.has(bare)) continue
+        const value = median(measured.values(hub, 'kilobytes')) - median(measured.values(bare, 'kilobytes'))
+        const text = `${hub} − ${bare} ≤ ${EXTRA_KB} KB`
+        targets.push(plainTarget({ case: transport, text, value, limit: EXTRA_KB }))
+      }
     }
     return { settings: { clients }, rows, targets }
   },

@@ -4,6 +4,7 @@ import { scenario as crossNode } from './cross-node.mjs'
 import { scenario as fanOut } from './fan-out.mjs'
 import { scenario as httpPublish } from './http-publish.mjs'
 import { scenario as idleMemory } from './idle-memory.mjs'
+import { scenario as ingest } from './ingest.mjs'
 import { scenario as latency } from './latency.mjs'
 import { scenario as manyGroups } from './many-groups.mjs'
 import { scenario as mixed } from './mixed.mjs'
@@ -21,6 +22,7 @@ export const scenarios = [
   idleMemory,
   slowReaders,
   httpPublish,
+  ingest,
   latency,
   storm,
   crossNode,

@@ -6,6 +6,7 @@ import { loadGenerator } from '../lib/dist.mjs'
  * @typedef {object} Server
  * @property {number} port
  * @property {() => number} [backlogBytes] what waits for slow readers
+ * @property {() => number} [ingested] messages of clients that were handled
  * @property {(messages: { n: number, group: string, text: string }[]) => unknown} turn sends all in this turn; may return a promise
  */
 
@@ -53,6 +54,7 @@ export async function serve(start) {
         heapBytes: process.memoryUsage().heapUsed,
         peakRssBytes,
         ...(server.backlogBytes !== undefined && { backlogBytes: server.backlogBytes() }),
+        ...(server.ingested !== undefined && { ingested: server.ingested() }),
       }
     },
     async watch() {

@@ -1,10 +1,10 @@
 // @ts-check
 /** Control: uWebSockets.js, `app.publish` to a topic for each group. */
-import { peer } from '../lib/peers.mjs'
+import { loadUws } from '../lib/uws.mjs'
 import { serve } from './harness.mjs'
 
 await serve(async () => {
-  const uws = (await peer('@trufflesuite/uws-js-unofficial')).default
+  const uws = await loadUws()
   const app = uws.App()
   app.ws('/*', {
     idleTimeout: 0,

@@ -1,6 +1,6 @@
 // @ts-check
 import { startNodeSubject } from '../lib/node-subject.mjs'
-import { missingPeer } from '../lib/peers.mjs'
+import { missingUws } from '../lib/uws.mjs'
 
 /** See `servers/uws.mjs`. @type {import('../types.d.ts').Subject} */
 export const subject = {
@@ -9,6 +9,6 @@ export const subject = {
   kind: 'control',
   transports: ['websocket'],
   hasGroups: true,
-  missing: () => missingPeer('@trufflesuite/uws-js-unofficial'),
+  missing: missingUws,
   start: (settings) => startNodeSubject('uws.mjs', settings),
 }

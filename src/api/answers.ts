@@ -1,6 +1,6 @@
 /** Answers of the API, and what errors become in them. */
 import { ERRORS, type ErrorCode, errorCodeOf, Refusal } from '../errors.ts'
-import { PROBLEM_TYPE, problemText } from '../problem.ts'
+import { challengeOf, PROBLEM_TYPE, problemText } from '../problem.ts'
 import type { ApiResponse } from './contract.ts'
 
 type Headers = Readonly<Record<string, string>>
@@ -71,13 +71,12 @@ export function problem(
 ): ApiResponse {
   const status = ERRORS[code].httpStatus
   const text = problemText(code, detail ?? undefined, members)
-  return textAnswer(status, PROBLEM_TYPE, text, { ...headersOf(status), ...more })
+  const challenge = challengeOf(code, detail ?? undefined)
+  return textAnswer(status, PROBLEM_TYPE, text, { ...headersOf(status), ...challenge, ...more })
 }
 
-const CHALLENGE: Headers = Object.freeze({ 'WWW-Authenticate': 'Bearer' })
 const COME_BACK: Headers = Object.freeze({ 'Retry-After': '1' })
 
 function headersOf(status: number): Headers {
-  if (status === 401) return CHALLENGE
   return status === 503 ? COME_BACK : {}
 }

@@ -14,9 +14,9 @@ import {
 import { failureOf, problem } from './answers.ts'
 import { bodyType } from './body.ts'
 import type { Api, ApiHub, ApiOptions, ApiRequest, ApiResponse } from './contract.ts'
-import { ApiKeys } from './keys.ts'
+import { ALL_GRANTED, ApiKeys, InsufficientScope, type KeyGrant } from './keys.ts'
 import { resolveOptions } from './options.ts'
-import type { Context, Parameter } from './route.ts'
+import type { Context, Parameter, Route } from './route.ts'
 import { type Endpoint, type Found, Router } from './router.ts'
 import { createRoutes } from './routes.ts'
 
@@ -83,10 +83,14 @@ class HubApi implements Api {
     if (request.method === 'OPTIONS') return optionsOf(endpoint)
     const route = endpoint.routes.get(request.method === 'HEAD' ? 'GET' : request.method)
     if (route === undefined) return methodNotAllowed(endpoint)
-    if (route.access === 'key') this.#checkKey(request)
+    const grant = this.#grantFor(route, request)
+    const value = route.parameter === undefined ? '' : decoded(route.parameter, parameter)
+    // In the same words whether it exists.
+    if (route.parameter?.isLimited === true && !grant.allows(value)) throw new Refusal('forbidden')
     return route.handle({
       request,
-      parameter: route.parameter === undefined ? '' : decoded(route.parameter, parameter),
+      grant,
+      parameter: value,
       bodyType: route.bodyTypes === null ? null : bodyType(request, route.bodyTypes),
     })
   }
@@ -99,9 +103,13 @@ class HubApi implements Api {
     throw new Refusal('forbidden', `This server does not go by the name ${quote(host ?? '')}.`)
   }
 
-  #checkKey(request: ApiRequest): void {
-    if (!this.#keys.isRequired || this.#keys.accepts(request.header('authorization'))) return
-    throw new Refusal('unauthorized')
+  #grantFor({ access, parameter, looksAtGroups }: Route, request: ApiRequest): KeyGrant {
+    if (access === 'open' || access === 'client' || !this.#keys.isRequired) return ALL_GRANTED
+    const grant = this.#keys.grantOf(request.header('authorization'))
+    if (grant === null) throw new Refusal('unauthorized')
+    const isForGroups = looksAtGroups === true || parameter?.isLimited === true
+    if (!grant.has(access) || !(isForGroups || grant.isUnlimited)) throw new InsufficientScope(access)
+    return grant
   }
 
   #failed(error: unknown, request: ApiRequest, found: Found | null): ApiResponse {
@@ -109,7 +117,7 @@ class HubApi implements Api {
     if (failure.isInternal) {
       this.#context.report(error, `${request.method} ${found?.endpoint.path ?? request.path}`)
     }
-    return problem(failure)
+    return problem(failure, error instanceof InsufficientScope ? scopeChallenge(error) : {})
   }
 
   #finished(request: ApiRequest, verdict: OriginVerdict, answer: ApiResponse): ApiResponse {
@@ -137,6 +145,11 @@ function decoded(parameter: Parameter, text: string): string {
   }
   if (!parameter.schema.safeParse(value).success) throw new Refusal(parameter.code, parameter.badText(value))
   return value
+}
+
+/** RFC 6750, section 3.1. */
+function scopeChallenge({ scope }: InsufficientScope): Readonly<Record<string, string>> {
+  return { 'WWW-Authenticate': `Bearer error="insufficient_scope", scope="${scope}"` }
 }
 
 function optionsOf({ methods }: Endpoint): ApiResponse {

@@ -3,10 +3,14 @@ import type { Registry } from 'prom-client'
 import { Refusal } from '../errors.ts'
 import type { ErrorContext, History, HistoryQuery, Hub, Sent } from '../hub/hub-api.ts'
 import type { ConnectionRequest } from '../transports/backend.ts'
+import type { ApiKey } from './keys.ts'
 
 /** The part of a {@link Hub} that the API uses; every hub has it, whatever its messages. */
 export interface ApiHub
-  extends Pick<Hub, 'limits' | 'status' | 'stats' | 'groups' | 'group' | 'closeConnection'> {
+  extends Pick<
+    Hub,
+    'limits' | 'status' | 'stats' | 'groups' | 'group' | 'closeConnection' | 'createTicket' | 'revoke'
+  > {
   groupSend(group: string, message: { readonly type: string }): Promise<Sent>
   history(group: string, query?: HistoryQuery): Promise<History>
   send(channel: string, message: { readonly type: string }): Promise<void>
@@ -55,8 +59,11 @@ export interface ApiOptions {
   readonly version: string
   /** Hears of every failure that the client is only told as `internal-error`. */
   readonly onError: (error: unknown, context: ErrorContext) => void
-  /** Keys of which a request needs one (`Authorization: Bearer <key>`); none: no key is needed. Default: none. */
-  readonly apiKeys?: readonly string[]
+  /**
+   * Keys of which a request needs one (`Authorization: Bearer <key>`); none: no key is needed. A plain text is good for everything. Several are
+   * good at once: to replace one, add the new one, use it everywhere, and remove the old one. Default: none.
+   */
+  readonly apiKeys?: readonly (string | ApiKey)[]
   /** Origins of pages that may call the API besides its own; as for the hub. Default: none. */
   readonly allowedOrigins?: readonly string[]
   /** Names that a request's `Host` may have, against DNS rebinding; `null` allows all. Default: `null`. */

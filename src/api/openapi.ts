@@ -31,7 +31,7 @@ export function describeApi(routes: readonly Route[], options: ResolvedOptions):
 }
 
 function describeRoute(route: Route, { apiKeys }: ResolvedOptions): Json {
-  const needsKey = route.access === 'key' && apiKeys.length > 0
+  const needsKey = route.access !== 'open' && route.access !== 'client' && apiKeys.length > 0
   const parameters = describeParameters(route)
   return {
     operationId: route.id,
@@ -41,7 +41,10 @@ function describeRoute(route: Route, { apiKeys }: ResolvedOptions): Json {
     ...(needsKey && { security: [{ key: [] }] }),
     ...(parameters.length > 0 && { parameters }),
     ...(route.bodies !== undefined && { requestBody: describeBodies(route.bodies) }),
-    responses: { ...describeAnswers(route.answers), ...describeErrors(route, needsKey) },
+    responses: {
+      ...describeAnswers(route.answers),
+      ...describeErrors(route, needsKey || route.access === 'client'),
+    },
   }
 }
 
@@ -87,10 +90,10 @@ function describeAnswers(answers: readonly Answer[]): Json {
   return responses
 }
 
-function describeErrors(route: Route, needsKey: boolean): Json {
+function describeErrors(route: Route, mayBeUnauthorized: boolean): Json {
   const byStatus = new Map<number, ErrorCode[]>()
   for (const code of errorsOf(route)) {
-    if (code === 'unauthorized' && !needsKey) continue
+    if (code === 'unauthorized' && !mayBeUnauthorized) continue
     const { httpStatus } = ERRORS[code]
     byStatus.set(httpStatus, [...(byStatus.get(httpStatus) ?? []), code])
   }

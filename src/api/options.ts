@@ -3,6 +3,7 @@ import { MisuseError } from '../errors.ts'
 import { quote } from '../names.ts'
 import { assertOrigins } from '../origin.ts'
 import type { ApiOptions } from './contract.ts'
+import { assertKeys } from './keys.ts'
 
 /** {@link ApiOptions} with the defaults filled in. */
 export interface ResolvedOptions extends Readonly<Required<Omit<ApiOptions, 'registry'>>> {
@@ -19,9 +20,6 @@ const DEFAULTS = Object.freeze({
   eventsPath: '/events',
 } satisfies Omit<ResolvedOptions, 'version' | 'onError'>)
 
-// What fits a header as it is (RFC 9110, section 5.5), without the spaces that would end the key.
-const KEY = /^[\x21-\x7e]+$/
-
 /**
  * Fills in the defaults and checks each option.
  *
@@ -37,12 +35,7 @@ export function resolveOptions(given: ApiOptions): ResolvedOptions {
       `${name} is ${quote(value)}: it must be a whole number of at least 1.`,
     )
   }
-  options.apiKeys.forEach((key, index) => {
-    if (typeof key === 'string' && KEY.test(key)) return
-    // The text may end in a log, so it does not show the key.
-    const allowed = 'at least one character, all of them printable ASCII without spaces'
-    throw new MisuseError('invalid-option', `apiKeys[${index}] is not a usable key: it must have ${allowed}.`)
-  })
+  assertKeys(options.apiKeys)
   assertOrigins(options.allowedOrigins)
   return options
 }

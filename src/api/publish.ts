@@ -1,10 +1,11 @@
 /** Publishing to many groups at once: a JSON body, or a stream of lines. */
-import { ERRORS } from '../errors.ts'
+import { ERRORS, Refusal } from '../errors.ts'
 import type { Sent } from '../hub/hub-api.ts'
 import { parseJson } from '../json.ts'
 import { failureOf } from './answers.ts'
 import { asBuffer } from './bytes.ts'
 import type { RequestBody } from './contract.ts'
+import type { KeyGrant } from './keys.ts'
 import { type Line, LineReader } from './lines.ts'
 import type { Context } from './route.ts'
 import { checked, publishSchema } from './schemas.ts'
@@ -29,13 +30,13 @@ export class Publisher {
   }
 
   /**
-   * Publishes a JSON body. Resolves with the JSON text of the answer.
+   * Publishes a JSON body, to the groups that the key is good for. Resolves with the JSON text of the answer.
    *
    * @throws {Refusal} `bad-request` where the body does not have the form of a publish
    */
-  async publish(value: unknown): Promise<string> {
+  async publish(value: unknown, grant: KeyGrant): Promise<string> {
     const sends = new Sends()
-    this.#add(sends, '{', value)
+    this.#add(sends, '{', value, grant)
     return `{"results":[${await sends.settled()}]}`
   }
 
@@ -45,12 +46,12 @@ export class Publisher {
    *
    * @throws {ClientGone}
    */
-  async *publishLines(body: RequestBody): AsyncGenerator<string, void, void> {
+  async *publishLines(body: RequestBody, grant: KeyGrant): AsyncGenerator<string, void, void> {
     const { maxBodyBytes } = this.#context.options
     const reader = new LineReader(maxBodyBytes)
     let separator = '{"results":['
     try {
-      for await (const results of this.#results(reader, body)) {
+      for await (const results of this.#results(reader, body, grant)) {
         yield separator + results
         separator = ','
       }
@@ -62,12 +63,16 @@ export class Publisher {
     yield separator === ',' ? ']}' : '{"results":[]}'
   }
 
-  async *#results(reader: LineReader, body: RequestBody): AsyncGenerator<string, void, void> {
+  async *#results(
+    reader: LineReader,
+    body: RequestBody,
+    grant: KeyGrant,
+  ): AsyncGenerator<string, void, void> {
     for await (const chunk of body) {
-      const results = await this.#sendAll(reader.read(asBuffer(chunk)))
+      const results = await this.#sendAll(reader.read(asBuffer(chunk)), grant)
       if (results !== '') yield results
     }
-    const results = await this.#sendAll(reader.end())
+    const results = await this.#sendAll(reader.end(), grant)
     if (results !== '') yield results
   }
 
@@ -75,13 +80,13 @@ export class Publisher {
    * Hands all lines to the hub in this turn, since it batches what one turn brings. When too many are in flight it waits for the layer, not
    * for the reader of the results: with a layer in this process that is still the same turn.
    */
-  async #sendAll(lines: Iterable<Line>): Promise<string> {
+  async #sendAll(lines: Iterable<Line>, grant: KeyGrant): Promise<string> {
     const sends = new Sends()
     const results: string[] = []
     let bad = 0
     for (const line of lines) {
       if (sends.count >= MAX_IN_FLIGHT) results.push(await sends.settled())
-      if (this.#addLine(sends, line)) continue
+      if (this.#addLine(sends, line, grant)) continue
       bad++
       if (bad % MAX_BAD_IN_TURN === 0) await nextTurn()
     }
@@ -90,12 +95,12 @@ export class Publisher {
   }
 
   /** Whether the line was good, or blank: what its sends become is another matter. */
-  #addLine(sends: Sends, { number, content }: Line): boolean {
+  #addLine(sends: Sends, { number, content }: Line, grant: KeyGrant): boolean {
     if (typeof content === 'string' && isBlank(content)) return true
     const head = `{"line":${number},`
     try {
       if (typeof content !== 'string') throw content
-      this.#add(sends, head, parseJson(content, this.#context.hub.limits.maxJsonDepth))
+      this.#add(sends, head, parseJson(content, this.#context.hub.limits.maxJsonDepth), grant)
       return true
     } catch (error) {
       sends.add(head, this.#failed(error))
@@ -103,15 +108,16 @@ export class Publisher {
     }
   }
 
-  #add(sends: Sends, head: string, value: unknown): void {
+  #add(sends: Sends, head: string, value: unknown, grant: KeyGrant): void {
     const { groups, message } = checked(this.#schema, value)
     for (const group of groups) {
-      sends.add(`${head}"group":${JSON.stringify(group)},`, this.#send(group, message))
+      sends.add(`${head}"group":${JSON.stringify(group)},`, this.#send(group, message, grant))
     }
   }
 
-  #send(group: string, message: unknown): string | Promise<string> {
+  #send(group: string, message: unknown, grant: KeyGrant): string | Promise<string> {
     try {
+      if (!grant.allows(group)) return this.#failed(new Refusal('forbidden'))
       // The hub checks that it is a message.
       return this.#context.hub.groupSend(group, message as { type: string }).then(sentTail, this.#failed)
     } catch (error) {

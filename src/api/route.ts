@@ -3,6 +3,7 @@ import type { z } from 'zod'
 import type { ErrorCode } from '../errors.ts'
 import type { BodyType } from './body.ts'
 import type { ApiHub, ApiRequest, ApiResponse } from './contract.ts'
+import type { KeyGrant, KeyScope } from './keys.ts'
 import type { ResolvedOptions } from './options.ts'
 import { checked } from './schemas.ts'
 
@@ -19,6 +20,8 @@ export interface Call {
   readonly request: ApiRequest
   /** The decoded parameter of the path; empty where it has none. */
   readonly parameter: string
+  /** What the key of the request is good for. */
+  readonly grant: KeyGrant
   /** The type of the body; `null` for routes without one. */
   readonly bodyType: BodyType | null
 }
@@ -26,6 +29,8 @@ export interface Call {
 /** The `{name}` in a path. */
 export interface Parameter {
   readonly name: string
+  /** Whether keys that are limited to groups are good for some of its values. */
+  readonly isLimited: boolean
   readonly schema: z.ZodType<string>
   /** What a value that the schema refuses fails with. */
   readonly code: 'invalid-name' | 'bad-request'
@@ -56,8 +61,10 @@ interface RouteDocs {
   readonly tag: string
   readonly summary: string
   readonly description?: string
-  /** Whether a key is needed, where there are keys. */
-  readonly access: 'key' | 'open'
+  /** The scope of the key that is needed, where there are keys. `client`: clients say themselves who they are. */
+  readonly access: KeyScope | 'client' | 'open'
+  /** Whether keys that are limited to groups may be used; the handler looks at the groups. A group in the path need not say so. */
+  readonly looksAtGroups?: boolean
   readonly parameter?: Parameter
   readonly bodies?: readonly Body[]
   readonly answers: readonly Answer[]
@@ -97,7 +104,7 @@ export function route<Query extends z.ZodObject>(spec: RouteSpec<Query>): Route 
 /** All codes that a route fails with. */
 export function errorsOf({ access, parameter, bodies, query, errors = [] }: Route): ReadonlySet<ErrorCode> {
   const codes = new Set<ErrorCode>(['forbidden', 'origin-not-allowed', ...errors])
-  if (access === 'key') codes.add('unauthorized')
+  if (access !== 'open') codes.add('unauthorized')
   if (parameter !== undefined) codes.add('bad-request').add(parameter.code)
   if (query !== null) codes.add('bad-request')
   if (bodies !== undefined) {

@@ -2,6 +2,7 @@
 import { describeApi } from './openapi.ts'
 import type { Context, Route } from './route.ts'
 import { groupRoutes } from './routes/groups.ts'
+import { identityRoutes } from './routes/identities.ts'
 import { messageRoutes } from './routes/messages.ts'
 import { serverRoutes } from './routes/server.ts'
 
@@ -11,6 +12,7 @@ export function createRoutes(context: Context): readonly Route[] {
   const routes: readonly Route[] = [
     ...messageRoutes(context),
     ...groupRoutes(context),
+    ...identityRoutes(context),
     ...serverRoutes(context, () => {
       text ??= JSON.stringify(describeApi(routes, context.options))
       return text

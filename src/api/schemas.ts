@@ -1,6 +1,7 @@
 /** What requests and answers look like: the same schemas check the requests and make up the OpenAPI description. */
 import { z } from 'zod'
 import { ERRORS, type ErrorCode, Refusal } from '../errors.ts'
+import { isIdentityId } from '../identity.ts'
 import { isChannelName, isGroupName } from '../names.ts'
 
 interface Docs {
@@ -44,6 +45,10 @@ export const CHANNEL_NAME = named('ChannelName', z.string().refine(isChannelName
 
 export const CONNECTION_ID = documented(z.string().min(1), {
   description: 'The id that the `open` envelope carries.',
+})
+
+export const IDENTITY_ID = documented(z.string().min(1).max(255).refine(isIdentityId), {
+  description: 'The id that `authenticate` gave the identity: of a token, its `sub`.',
 })
 
 // Requests are not checked with this one: the hub checks messages, also those that come by other ways.
@@ -156,6 +161,12 @@ export const HISTORY_QUERY = z.object({
 })
 
 export const NOTHING = z.strictObject({})
+
+export const TICKET = z.strictObject({
+  ticket: z.string(),
+  expiresInSeconds: z.int().min(1),
+})
+export const REVOKED = z.strictObject({ result: z.literal('revoked') })
 
 export const CLOSED = z.strictObject({ result: z.literal('closed') })
 export const FORWARDED = z.strictObject({ result: z.literal('forwarded') })

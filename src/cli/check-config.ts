@@ -22,7 +22,32 @@ export function addCheckConfig(program: Command): void {
 
 /** The configuration with stars in place of each secret. */
 function masked(config: Config): object {
-  const secrets = SETTINGS.filter(({ isSecret }) => isSecret).map(({ key }) => key as keyof Config)
-  const stars = secrets.map((key) => [key, (config[key] as readonly string[]).map(() => '***')])
-  return { ...config, layer: withoutPassword(config.layer), ...Object.fromEntries(stars) }
+  const shown = { ...config, layer: withoutPassword(config.layer) }
+  return withStars(shown as unknown as Record<string, unknown>, '') as object
+}
+
+const SECRETS: ReadonlySet<string> = new Set(
+  SETTINGS.filter(({ isSecret }) => isSecret).map(({ key }) => key),
+)
+
+function withStars(value: unknown, key: string): unknown {
+  if (SECRETS.has(key)) return starred(value)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  const entries = Object.entries(value).map(([name, inner]) => [
+    name,
+    withStars(inner, key === '' ? name : `${key}.${name}`),
+  ])
+  return Object.fromEntries(entries)
+}
+
+/** Texts become stars; of objects, those that can be secret. */
+function starred(value: unknown): unknown {
+  if (typeof value === 'string') return '***'
+  if (Array.isArray(value)) return value.map(starred)
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).map(([name, inner]) => [
+    name,
+    name === 'key' || name === 'secret' ? '***' : inner,
+  ])
+  return Object.fromEntries(entries)
 }

@@ -44,6 +44,24 @@ export function urlOf(server: URL, path: string, query?: URLSearchParams): URL {
   return url
 }
 
+/**
+ * The header for a key or a token; none where it is missing or empty.
+ *
+ * @throws {Failure} (wrong usage) for what no header can hold
+ */
+export function authorization(
+  what: 'API key' | 'token',
+  text: string | undefined,
+): { authorization?: string } {
+  if (text === undefined || text === '') return {}
+  if (!/^[\x21-\x7e]+$/.test(text)) {
+    throw new Failure(EXIT.usage, [
+      `the ${what} must be visible ASCII characters without spaces (it is not shown).`,
+    ])
+  }
+  return { authorization: `Bearer ${text}` }
+}
+
 /** An answer as `fetch` and `node:http` both can give it. */
 export interface RefusingAnswer {
   readonly status: number

@@ -9,6 +9,7 @@ import { oneLine, say } from './output.ts'
 import { addPublish } from './publish.ts'
 import { addServe } from './serve.ts'
 import { addSubscribe } from './subscribe.ts'
+import { addToken } from './token.ts'
 
 function createProgram(): Command {
   const program = new Command('groupcast')
@@ -24,6 +25,7 @@ function createProgram(): Command {
   addPublish(program)
   addSubscribe(program)
   addBench(program)
+  addToken(program)
   addCheckConfig(program)
   return program
 }

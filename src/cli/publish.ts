@@ -4,7 +4,15 @@ import type { Command } from 'commander'
 import { messageProblem } from '../message.ts'
 import { badName, isGroupName } from '../names.ts'
 import { EXIT, Failure } from './failure.ts'
-import { ANSWER_TIMEOUT_MS, DEFAULT_URL, networkFault, parseServerUrl, refusalOf, urlOf } from './http.ts'
+import {
+  ANSWER_TIMEOUT_MS,
+  authorization,
+  DEFAULT_URL,
+  networkFault,
+  parseServerUrl,
+  refusalOf,
+  urlOf,
+} from './http.ts'
 import { endWithReader, print } from './output.ts'
 
 interface PublishOptions {
@@ -35,7 +43,7 @@ async function publish(group: string, json: string, { url, apiKey }: PublishOpti
   const target = urlOf(url, `/api/groups/${encodeGroup(group)}/messages`)
   const headers = {
     'content-type': 'application/json',
-    ...authorization(apiKey ?? process.env.GROUPCAST_API_KEY),
+    ...authorization('API key', apiKey ?? process.env.GROUPCAST_API_KEY),
   }
   const body = json === '-' ? await readText(process.stdin) : json
   checkMessage(body)
@@ -59,16 +67,6 @@ function encodeGroup(group: string): string {
     ])
   }
   return encodeURIComponent(group)
-}
-
-function authorization(apiKey: string | undefined): { authorization?: string } {
-  if (apiKey === undefined || apiKey === '') return {}
-  if (!/^[\x21-\x7e]+$/.test(apiKey)) {
-    throw new Failure(EXIT.usage, [
-      'the API key must be visible ASCII characters without spaces (it is not shown).',
-    ])
-  }
-  return { authorization: `Bearer ${apiKey}` }
 }
 
 function checkMessage(json: string): void {

@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { badName, isGroupName } from '../names.ts'
 import type { Transport } from '../wire/wire-format.ts'
 import { EXIT, Failure } from './failure.ts'
-import { DEFAULT_URL, parseServerUrl, urlOf } from './http.ts'
+import { authorization, DEFAULT_URL, parseServerUrl, urlOf } from './http.ts'
 import { endWithReader, print, say } from './output.ts'
 import { backoffMs } from './subscribe/backoff.ts'
 import { connectNdjson } from './subscribe/ndjson.ts'
@@ -20,6 +20,7 @@ interface SubscribeOptions {
   readonly count?: number
   readonly history?: number
   readonly cursor?: string
+  readonly token?: string
   readonly reconnect: boolean
 }
 
@@ -54,6 +55,7 @@ export function addSubscribe(program: Command): void {
         .argParser(parseCursor)
         .conflicts('history'),
     )
+    .option('--token <token>', 'Token; other users can see flags, so prefer the variable GROUPCAST_TOKEN.')
     .option('--no-reconnect', 'End when the connection does.')
     .action(subscribe)
 }
@@ -89,6 +91,7 @@ async function subscribe(groups: readonly string[], options: SubscribeOptions): 
   const target = {
     url: urlOf(options.url, options.path, query),
     envelope: options.envelope === true,
+    authorization: authorization('token', options.token ?? process.env.GROUPCAST_TOKEN),
     cursor: options.cursor ?? null,
   }
   await follow(target, options, abortOnSignal())

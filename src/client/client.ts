@@ -56,6 +56,12 @@ export interface Client<M> {
   ): () => void
   /** Calls `listener` when messages of groups may have been missed: reload what depends on them. @returns what removes it again */
   onReset(listener: (reset: Reset) => unknown): () => void
+  /**
+   * Calls `listener` with groups that the client was taken out of, because its new token does not allow them. It does not ask for them again.
+   *
+   * @returns what removes it again
+   */
+  onLeft(listener: (groups: readonly string[]) => unknown): () => void
   /** Calls `listener` with how many messages the hub dropped because this client reads too slowly. @returns what removes it again */
   onDropped(listener: (count: number) => unknown): () => void
   /**

@@ -13,6 +13,8 @@ export interface Envelope {
   readonly message?: { readonly type: string }
   readonly reset?: { readonly groups: readonly string[]; readonly cursor?: string }
   readonly dropped?: { readonly count: number }
+  readonly left?: { readonly groups: readonly string[] }
+  readonly expiring?: { readonly inMs: number }
   readonly reply?: number | null
   readonly result?: unknown
   readonly error?: { readonly code: ClientErrorCode; readonly message: string }
@@ -22,7 +24,7 @@ export interface Envelope {
 /** Who hears what a connection brings. */
 export interface ConnectionOwner {
   opened(cursor: string | undefined): void
-  /** Messages, resets and what was dropped. */
+  /** Messages, resets, what was dropped, groups that were left, and that the token is about to expire. */
   received(envelope: Envelope): void
 }
 
@@ -90,7 +92,7 @@ export function openConnection(
     stopWatch()
     if (isOver || !patienceMs) return
     const leftMs = seenAt + patienceMs - clock.now()
-    if (leftMs <= 0) end(lost(`Silent for ${patienceMs} ms`))
+    if (leftMs <= 0) end(lost(`Silent ${patienceMs} ms`))
     // Not set anew for every message: a timer that is too early looks again.
     else stopWatch = clock.after(leftMs, checkSilence)
   }
@@ -122,8 +124,8 @@ export function openConnection(
         abort.abort()
         reject(error)
       }
-      const late = `No answer for ${replyTimeoutMs} ms: it may have arrived`
-      const cancel = clock.after(replyTimeoutMs, () => settle(new ClientError('reply-timeout', late)))
+      const late = () => settle(new ClientError('reply-timeout', 'No answer: it may have arrived'))
+      const cancel = clock.after(replyTimeoutMs, late)
       replies.set(reply, settle)
       link
         ?.send(text, connection.id, abort.signal)
@@ -156,7 +158,7 @@ export function openConnection(
           take(JSON.parse(text))
         } catch (error) {
           // To leave it out would be to lose a message unnoticed; over a new connection it comes again.
-          end(lost('Not an envelope', error))
+          end(lost('No envelope', error))
         }
       },
       retry(ms) {
@@ -171,7 +173,7 @@ export function openConnection(
 }
 
 function disconnected(cause: unknown): ClientError {
-  return new ClientError('disconnected', 'Connection lost: it may have arrived', {
+  return new ClientError('disconnected', 'No connection: it may have arrived', {
     cause,
   })
 }

@@ -25,6 +25,8 @@ export interface Memberships {
     options: JoinOptions | undefined,
     connection: Connection | undefined,
   ): Promise<void>
+  /** The client is not in it any more. */
+  left(group: string): void
   /** Sends what could not be sent, or was not answered, before. */
   opened(connection: Connection): void
   /** There will be no other connection. */
@@ -39,6 +41,10 @@ export function createMemberships(
 ): Memberships {
   const groups = new Set(given)
   const changes = new Set<Change>()
+  const left = (group: string) => {
+    groups.delete(group)
+    repeats.forget(group)
+  }
   const send = async (change: Change, connection: Connection) => {
     const { kind, group, options, resolve, reject } = change
     // Cut between the first messages of a group and the answer, it joins anew: what was sent meanwhile does not come.
@@ -50,8 +56,7 @@ export function createMemberships(
         if (isHalfDone) onHole(group)
       } else {
         // Again: the answer to an earlier join may have come meanwhile.
-        groups.delete(group)
-        repeats.forget(group)
+        left(group)
       }
       resolve()
     } catch (error) {
@@ -66,6 +71,7 @@ export function createMemberships(
 
   return {
     groups,
+    left,
     change: (kind, group, options, connection) =>
       new Promise((resolve, reject) => {
         const change = { kind, group, options, resolve, reject }

@@ -14,7 +14,10 @@ export interface ClientOptions {
   readonly groups?: readonly string[]
   /** What to speak, the preferred first; the second is for when the first cannot be opened or is cut. `['websocket', 'sse']`. */
   readonly transports?: readonly ClientTransport[]
-  /** Asked before each attempt to connect. What it throws counts as a failed attempt. */
+  /**
+   * Asked before each attempt to connect, where what it throws counts as a failed attempt; and when the token of a connection is about to expire:
+   * the new one is sent over the same connection.
+   */
   readonly getToken?: () => string | null | undefined | Promise<string | null | undefined>
   /** Begin after this position: what `cursor` of an earlier client said, or the HTTP API. */
   readonly cursor?: string
@@ -81,6 +84,6 @@ export function resolveOptions(options: ClientOptions): Settings {
     WebSocket,
   }
   const transports = settings.transports.filter((name) => (name === 'websocket' ? WebSocket : name === 'sse'))
-  if (!transports[0]) throw new TypeError('No transport: give "sse", or a WebSocket')
+  if (!transports[0]) throw new TypeError('No transport: use sse')
   return { ...settings, transports }
 }

@@ -15,10 +15,11 @@ const STABLE_MS = 10_000
 /** Nobody is kept away for longer, whatever a server asks for. */
 const LONGEST_WAIT_MS = 3_600_000
 
-// What listeners listen to besides types of messages, which cannot begin so.
-const STATE = 'groupcast.s'
-const RESET = 'groupcast.r'
-const DROPPED = 'groupcast.d'
+// What listeners listen to besides types of messages, which are texts.
+const STATE = 0
+const RESET = 1
+const DROPPED = 2
+const LEFT = 3
 
 /**
  * Connects, waits and connects again, until it is closed. What lasts from one connection to the next is here.
@@ -60,7 +61,19 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
     become('open')
   }
 
-  const received = ({ group = null, cursor: position, past, message, reset, dropped }: Envelope) => {
+  /** Where it fails, the hub closes in time, and the next connection asks for a token again. */
+  const refresh = async () => connection?.request({ token: await getToken?.() })
+
+  const received = ({
+    group = null,
+    cursor: position,
+    past,
+    message,
+    reset,
+    dropped,
+    left,
+    expiring,
+  }: Envelope) => {
     // Not `past`: it is older than what has come of other groups.
     cursor = position ?? reset?.cursor ?? cursor
     const at = position ?? past ?? null
@@ -69,6 +82,11 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
     }
     if (reset) listeners.tell(RESET, reset)
     if (dropped) listeners.tell(DROPPED, dropped.count)
+    if (left) {
+      left.groups.map(memberships.left)
+      listeners.tell(LEFT, left.groups)
+    }
+    if (expiring) refresh().catch(() => {})
   }
 
   /** The consumer's URL with the groups and the cursor. */
@@ -87,7 +105,7 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
     try {
       token = await getToken?.()
     } catch (cause) {
-      return new ClientError('no-token', 'getToken failed', { cause })
+      return new ClientError('no-token', 'getToken', { cause })
     }
     if (state === 'closed') return closedError()
     const where = { url: target(transport), postUrl: base.href, token }
@@ -142,7 +160,7 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
     isUrgent = true
     wake()
     // Not `connection-lost`: it is not the transport's fault.
-    connection?.end(new ClientError('disconnected', 'Network changed'))
+    connection?.end(new ClientError('disconnected', 'Network'))
   }
 
   const pageListeners: readonly (readonly [type: string, listener: EventListenerLike])[] = [
@@ -174,7 +192,7 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
   const request = (command: object) =>
     answer(async () => {
       if (connection?.isOpen) return connection.request(command)
-      throw new ClientError('not-connected', 'No connection: nothing was sent')
+      throw new ClientError('not-connected', 'No connection')
     })
 
   const change = (kind: 'join' | 'leave', group: string, options?: JoinOptions) =>
@@ -203,6 +221,7 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
     onState: (listener) => listeners.add(STATE, listener),
     onReset: (listener) => listeners.add(RESET, listener),
     onDropped: (listener) => listeners.add(DROPPED, listener),
+    onLeft: (listener) => listeners.add(LEFT, listener),
     join: (group, options) => change('join', group, options),
     leave: (group) => change('leave', group),
     send: (message) => request({ send: message }),
@@ -215,5 +234,5 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
 }
 
 function closedError(): ClientError {
-  return new ClientError('closed', 'Client closed', { comeBack: false })
+  return new ClientError('closed', 'Closed', { comeBack: false })
 }

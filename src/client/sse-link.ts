@@ -24,7 +24,7 @@ export function openEventStream(
       signal: abort.signal,
       // Node's types leave out `cache`, and Node needs none.
     } as RequestInit)
-    const type = response.headers.get('Content-Type') ?? ''
+    const type = `${response.headers.get('Content-Type')}`
     if (response.status !== 200) return refusal(response)
     // Media types have no case.
     if (!/event-stream/i.test(type) || !response.body) return lost(`No event stream: ${type}`)
@@ -51,7 +51,7 @@ export function openEventStream(
     await response.text()
   }
 
-  read().then(events.ended, (cause) => events.ended(lost('Stream failed', cause)))
+  read().then(events.ended, (cause) => events.ended(lost('Stream ended', cause)))
   return {
     send(...command) {
       const posted = posts.then(() => post(...command))
@@ -70,7 +70,8 @@ async function refusal(response: Response): Promise<ClientError> {
   const { status } = response
   // `null` is JSON too, and says as little as HTML.
   const problem = (await response.json().catch(() => null)) as Problem | null
-  const after = response.headers.get('Retry-After') ?? ''
+  // Without it `null`: 0 as a number, and no date.
+  const after = response.headers.get('Retry-After') as string
   return new ClientError(
     problem?.code ?? 'refused',
     `The server answered ${status} ${problem?.detail ?? problem?.title ?? ''}`,

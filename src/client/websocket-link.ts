@@ -26,7 +26,7 @@ export function openWebSocket({ url, token }: Target, { WebSocket }: Settings, e
     cause = error
   })
   socket.addEventListener('close', ({ code, reason }: { code: number; reason: string }) =>
-    events.ended(WORDLESS_CODES.includes(code) ? lost('WebSocket failed', cause) : closedWith(code, reason)),
+    events.ended(WORDLESS_CODES.includes(code) ? lost('WebSocket ended', cause) : closedWith(code, reason)),
   )
   return {
     send(text) {

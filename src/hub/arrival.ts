@@ -9,6 +9,8 @@ export class Arrival {
   readonly #knocked: string | null
   /** How many of the newest messages it wants, by group. */
   #counts: Map<string, number> | null = null
+  /** Groups of whose past it may have nothing. */
+  #denied: Set<string> | null = null
   /** What it must be told before its past: groups of which it has missed something. */
   reset: { readonly groups: readonly string[]; readonly cursor: string } | null = null
   /** It brought a cursor, and is in groups that keep history. */
@@ -27,9 +29,13 @@ export class Arrival {
     return this.#hasCursor ? null : this.#knocked
   }
 
-  /** It joins a group and wants so many of its newest messages; the last join of a group counts. */
-  wants(group: string, count: number): void {
-    if (count === 0) {
+  /** It joins a group and wants so many of its newest messages, or may have none (`null`); the last join of a group counts. */
+  wants(group: string, count: number | null): void {
+    if (count === null) {
+      this.#denied ??= new Set()
+      this.#denied.add(group)
+    } else this.#denied?.delete(group)
+    if (count === null || count === 0) {
       this.#counts?.delete(group)
       return
     }
@@ -39,7 +45,9 @@ export class Arrival {
 
   /** The past of the groups that it has joined by now; `null`: none. Rejects with the layer's error. */
   async past(groups: readonly string[]): Promise<Past | null> {
-    const kept = groups.filter((group) => this.#recall.keepsHistory(group))
+    const kept = groups.filter(
+      (group) => this.#recall.keepsHistory(group) && this.#denied?.has(group) !== true,
+    )
     if (kept.length === 0) return null
     if (this.#after !== null) {
       this.#hasCursor = true

@@ -75,12 +75,15 @@ export class CatchUp {
     return reset === null ? null : { reset }
   }
 
-  /** Joins a group with so many of its newest messages. Rejects with what `join` does, or with the layer's error. */
-  async join(group: string, count: number, join: () => Promise<void>): Promise<void> {
+  /**
+   * Joins a group with so many of its newest messages; `null`: it gets nothing of the past, as if the group kept none, although it comes with a
+   * cursor. Rejects with what `join` does, or with the layer's error.
+   */
+  async join(group: string, count: number | null, join: () => Promise<void>): Promise<void> {
     if (!this.#recall.keepsHistory(group)) return join()
     this.#arrival?.wants(group, count)
     if (this.#arrival !== null) return join()
-    if (count === 0) {
+    if (count === null || count === 0) {
       await join()
       await this.#recall.refresh()
     } else await this.#joinAfterPast(group, count, join)

@@ -14,6 +14,8 @@ export type ClientFrame =
       readonly message: { readonly type: string }
       readonly reply: ReplyId
     }
+  /** A new token, in the place of the one that the connection came with. */
+  | { readonly kind: 'token'; readonly token: string; readonly reply: ReplyId }
   /** A command whose content is wrong: answered like one that is refused. */
   | { readonly kind: 'invalid'; readonly fault: Refusal; readonly reply: ReplyId }
 
@@ -31,19 +33,21 @@ export function parseClientFrame(text: string, forms: FrameForms, maxDepth: numb
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw invalid(`Send a JSON object; this is ${quote(value)}.`)
   }
-  if (forms === 'message' || (forms === 'both' && Object.hasOwn(value, 'type'))) {
+  // A message has a type, and so a token is none, also where messages are all that is said.
+  const isMessage = Object.hasOwn(value, 'type') || !Object.hasOwn(value, 'token')
+  if ((forms === 'message' && isMessage) || (forms === 'both' && Object.hasOwn(value, 'type'))) {
     return { kind: 'send', message: checkedMessage(value), reply: null }
   }
   return parseCommand(value as Record<string, unknown>)
 }
 
-const COMMANDS = ['join', 'leave', 'send', 'publish'] as const
+const COMMANDS = ['join', 'leave', 'send', 'publish', 'token'] as const
 
 function parseCommand(value: Record<string, unknown>): ClientFrame {
   const kinds = COMMANDS.filter((kind) => Object.hasOwn(value, kind))
   const [kind] = kinds
   if (kind === undefined || kinds.length > 1) {
-    throw invalid(`Send an object with exactly one of ${COMMANDS.join(', ')}; this is ${quote(value)}.`)
+    throw invalid(`Send an object with exactly one of ${COMMANDS.join(', ')}.`)
   }
   const reply = replyId(value.reply)
   try {
@@ -71,6 +75,10 @@ function commandOf(
       const { group, message } = (body ?? {}) as { group?: unknown; message?: unknown }
       return { kind, group: checkedGroup(group), message: checkedMessage(message), reply }
     }
+    case 'token':
+      if (typeof body !== 'string' || body === '')
+        throw invalid('A token is a text of at least one character.')
+      return { kind, token: body, reply }
     default:
       return kind satisfies never
   }

@@ -1,7 +1,7 @@
 import { errorCodeOf, Refusal } from '../errors.ts'
+import { GroupPermissions } from '../permission.ts'
 import type { ClientFrame } from './client-frame.ts'
 import type { ConnectionHost } from './connection-host.ts'
-import type { GroupAction } from './consumer.ts'
 import { asRefusal } from './denial.ts'
 import type { LiveConnection } from './live-connection.ts'
 
@@ -19,8 +19,8 @@ const COMMANDS = {
     return consumer.receive(connection, await checked(message, host))
   },
   async join(connection, { group, history }: FrameOf<'join'>) {
-    await authorize(connection, 'join', group)
-    await connection.join(group, { history })
+    assertSupported(connection, 'join groups')
+    await connection.join(group, { history, checked: true })
     return { group }
   },
   async leave(connection, { group }: FrameOf<'leave'>) {
@@ -28,13 +28,19 @@ const COMMANDS = {
     return { group }
   },
   async publish(connection, { group, message }: FrameOf<'publish'>, host) {
-    await authorize(connection, 'send', group)
+    assertSupported(connection, 'publish')
+    if (!(await connection.allows('send', group))) throw new Refusal('forbidden')
     try {
       return await host.groupSend(group, message)
     } catch (error) {
       // It is the client's message that does not fit.
       throw errorCodeOf(error) === 'invalid-message' ? asRefusal(error) : error
     }
+  },
+  async token(connection, { token }: FrameOf<'token'>, host) {
+    const { id } = await host.refresh(connection, token)
+    await connection.lookAgain()
+    return { identity: id, expiresInMs: host.sessions.leftMs(connection) }
   },
   async invalid(_connection, { fault }: FrameOf<'invalid'>) {
     throw fault
@@ -68,11 +74,9 @@ async function checked(
   }
 }
 
-async function authorize(connection: LiveConnection, action: GroupAction, group: string): Promise<void> {
-  const { consumer } = connection.route
-  if (consumer.authorize === undefined) {
-    const what = action === 'join' ? 'join groups' : 'publish'
-    throw new Refusal('not-supported', `The consumer at this URL lets no client ${what}.`)
-  }
-  if ((await consumer.authorize(connection, action, group)) !== true) throw new Refusal('forbidden')
+/** @throws {Refusal} `not-supported` where nothing could ever allow it */
+function assertSupported({ route, identity }: LiveConnection, what: string): void {
+  const mayBeClaimed = identity !== null && GroupPermissions.of(identity.claims) !== null
+  if (route.consumer.authorize !== undefined || mayBeClaimed) return
+  throw new Refusal('not-supported', `The consumer at this URL lets no client ${what}.`)
 }

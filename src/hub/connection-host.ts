@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import type { Identity } from '../identity.ts'
 import type { ChannelLayer } from '../layers/layer.ts'
 import type { MessageCheck } from '../message.ts'
 import type { Groups } from './groups.ts'
@@ -6,6 +7,7 @@ import type { Sent } from './hub-api.ts'
 import type { LiveConnection } from './live-connection.ts'
 import type { OutboxHost } from './outbox.ts'
 import type { Recall } from './recall.ts'
+import type { Sessions } from './sessions.ts'
 
 /** What a connection needs of its hub. One object for all connections. */
 export interface ConnectionHost extends OutboxHost {
@@ -16,6 +18,19 @@ export interface ConnectionHost extends OutboxHost {
   readonly recall: Recall
   readonly clock: Clock
   readonly counters: Counters
+  readonly sessions: Sessions
+  /**
+   * Finds out whose a connection is that knocks; `null`, at once, where nobody needs to be asked.
+   *
+   * @throws {Refusal} what it is refused with
+   */
+  identify(connection: LiveConnection): Promise<void> | null
+  /**
+   * Puts a new token in the place of the one that a connection came with. @returns the identity
+   *
+   * @throws {Refusal} `invalid-token`, `revoked`, `forbidden` for one of somebody else, `not-supported`
+   */
+  refresh(connection: LiveConnection, token: string): Promise<Identity>
   groupSend(group: string, message: { readonly type: string }): Promise<Sent>
   /** The connection is live. */
   opened(connection: LiveConnection): void

@@ -1,5 +1,7 @@
 /** Consumers: an application's handlers for one URL pattern. */
+import type { AuthenticationRequest, GivenIdentity, Identity } from '../identity.ts'
 import type { AnyMessages, MessageOf } from '../message.ts'
+import type { GroupAction } from '../permission.ts'
 import type { SlowPolicy } from '../slow.ts'
 import type { Source } from '../source.ts'
 import type { ConnectionRequest } from '../transports/backend.ts'
@@ -36,6 +38,8 @@ export interface Connection<M = AnyMessages, Params = Readonly<Record<string, st
   /** The query of the client's URL. */
   readonly query: URLSearchParams
   readonly request: ConnectionRequest
+  /** Who it is, as `authenticate` has said; `null`: nobody in particular. It is another object after a refresh, with the same id. */
+  readonly identity: Identity | null
   /** The groups it is in: a copy. */
   readonly groups: readonly string[]
   /** Aborts when the connection ends, before `disconnect` runs. */
@@ -73,6 +77,11 @@ export interface Connection<M = AnyMessages, Params = Readonly<Record<string, st
    *   connection with that code instead of going to `onError`. Rejects with the layer's error when the layer refuses.
    */
   join(group: string, options?: JoinOptions): Promise<void>
+  /**
+   * Whether the client may do something to a group: by the patterns among its identity's claims, where there are any, and by the consumer's
+   * `authorize`, where there is one. Without either: no. Rejects with what the hook threw.
+   */
+  allows(action: GroupAction, group: string): Promise<boolean>
   /** Takes it out of a group; nothing if it is not in it. Rejects with the layer's error when that fails; it has left all the same. */
   leave(group: string): Promise<void>
   /**
@@ -89,10 +98,14 @@ export interface Connection<M = AnyMessages, Params = Readonly<Record<string, st
 export interface JoinOptions {
   /** So many of the newest messages first: a whole number from 0. None unless given. */
   readonly history?: number
+  /**
+   * As if the client had asked for it: only where it may (see {@link Connection.allows}), now and whenever it refreshes its token. Otherwise
+   * the join is the application's own, and nobody is asked. `false` unless given.
+   *
+   * @throws {Refusal} (from `join`) `forbidden`
+   */
+  readonly checked?: boolean
 }
-
-/** What a client wants to do to a group. */
-export type GroupAction = 'join' | 'send'
 
 /** Why a connection ended: the WebSocket close code (RFC 6455, section 7.4) or its equal on other transports. */
 export interface DisconnectInfo {
@@ -110,7 +123,11 @@ type Awaitable<T> = T | Promise<T>
  */
 export interface Consumer<M = AnyMessages, Params = Readonly<Record<string, string>>> {
   /**
-   * A client wants in. It is let in when this settles; throw a {@link Refusal} or call `connection.close` to refuse.
+   * Decides who a client at this URL is, in place of the hub's hook; see {@link Authenticate}. `false`: nobody is asked.
+   */
+  authenticate?: ((request: AuthenticationRequest) => Awaitable<GivenIdentity | null>) | false
+  /**
+   * A client wants in, and `authenticate` has let it. It is let in when this settles; throw a {@link Refusal} or call `connection.close` to refuse.
    * Groups can be joined and messages sent already: the client gets them once it is in.
    */
   connect?(connection: Connection<M, Params>): Awaitable<void>
@@ -120,8 +137,10 @@ export interface Consumer<M = AnyMessages, Params = Readonly<Record<string, stri
    */
   receive?(connection: Connection<M, Params>, message: MessageOf<M>): unknown
   /**
-   * Whether a client may join a group or publish to it by a command of its own (`join`, `publish` in the protocol).
-   * Without this hook no client may. Groups joined in `connect` are not asked about.
+   * Whether a client may join a group, publish to it or get its history, by a command of its own (`join`, `publish` in the protocol), by a
+   * `checked` join, and again for the groups so joined when it refreshes its token. Where the claims of its identity have patterns
+   * of groups, they must allow it too; without this hook they decide alone, and without them no client may. Other groups joined in
+   * `connect` are not asked about.
    */
   authorize?(connection: Connection<M, Params>, action: GroupAction, group: string): Awaitable<boolean>
   /**

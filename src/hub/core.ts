@@ -1,11 +1,14 @@
 import { customAlphabet, nanoid } from 'nanoid'
 import type { Clock } from '../clock.ts'
-import { GroupcastError } from '../errors.ts'
+import { GroupcastError, Refusal } from '../errors.ts'
+import type { Authenticate, Identity } from '../identity.ts'
 import type { ChannelLayer } from '../layers/layer.ts'
 import { encodeMessage, type MessageCheck } from '../message.ts'
+import { NODES_GROUP } from '../names.ts'
 import type { Limits } from '../options.ts'
 import type { ConnectionRequest } from '../transports/backend.ts'
 import type { WireFormat } from '../wire/wire-format.ts'
+import { Authenticator } from './authenticator.ts'
 import { Backlog } from './backlog.ts'
 import { type ConnectionHost, Counters } from './connection-host.ts'
 import { Connections } from './connections.ts'
@@ -15,10 +18,14 @@ import { Groups } from './groups.ts'
 import { Heartbeats } from './heartbeats.ts'
 import type { ErrorContext, Sent } from './hub-api.ts'
 import { LiveConnection } from './live-connection.ts'
-import { encodeNodeMessage, type NodeMessage } from './node-message.ts'
-import { NodeSink } from './node-sink.ts'
+import { encodeNodeMessage, type Grant, type NodeMessage } from './node-message.ts'
+import { NODE_LOCAL_ID, NodeSink } from './node-sink.ts'
+import { Nodes } from './nodes.ts'
 import { Recall } from './recall.ts'
-import { type RouteMatch, Router } from './router.ts'
+import { Revocations } from './revocations.ts'
+import { type AnyConsumer, type Route, type RouteMatch, Router } from './router.ts'
+import { Sessions } from './sessions.ts'
+import { Tickets } from './tickets.ts'
 import { Turn } from './turn.ts'
 
 const makeNodeId = customAlphabet('0123456789abcdefghijklmnopqrstuvwxyz', 12)
@@ -32,6 +39,8 @@ export interface CoreParts {
   readonly limits: Limits
   readonly messages: MessageCheck
   readonly groupRules: GroupRules
+  /** Of consumers without a hook of their own. */
+  readonly authenticate: Authenticate | null
   readonly allowedOrigins: readonly string[]
   readonly allowedHosts: readonly string[] | null
   readonly clock: Clock
@@ -56,6 +65,12 @@ export class HubCore implements ConnectionHost, GateHost {
   readonly recall: Recall
   readonly backlog: Backlog
   readonly sink: NodeSink
+  readonly revocations: Revocations
+  readonly sessions: Sessions
+  readonly tickets: Tickets
+  readonly nodes: Nodes
+  readonly #authenticator: Authenticator
+  readonly #authenticate: Authenticate | null
   /** Resolves when the layer can be used. */
   readonly started: Promise<void>
   readonly #heartbeats: Heartbeats
@@ -72,6 +87,7 @@ export class HubCore implements ConnectionHost, GateHost {
     limits,
     messages,
     groupRules,
+    authenticate,
     allowedOrigins,
     allowedHosts,
     clock,
@@ -86,7 +102,8 @@ export class HubCore implements ConnectionHost, GateHost {
     this.#onError = onError
     this.writeBytes = Math.min(WRITE_BYTES, limits.maxBacklogBytes)
     this.sink = new NodeSink(this)
-    const historyOf = (group: string) => groupRules.historyOf(group)
+    const nodesHistory = Nodes.historyOf(layer)
+    const historyOf = (group: string) => (group === NODES_GROUP ? nodesHistory : groupRules.historyOf(group))
     this.started = layer.start({ nodeId: this.nodeId, sink: this.sink, historyOf })
     this.started.then(
       () => {
@@ -100,6 +117,13 @@ export class HubCore implements ConnectionHost, GateHost {
     this.recall = new Recall(layer, this.started, groupRules, clock)
     this.backlog = new Backlog(limits.maxTotalBacklogBytes)
     this.#heartbeats = new Heartbeats(limits, clock)
+    this.#authenticate = authenticate
+    this.#authenticator = new Authenticator(this)
+    this.revocations = new Revocations(limits.maxRevocations)
+    this.sessions = new Sessions(clock, this.revocations)
+    this.tickets = new Tickets(this)
+    this.nodes = new Nodes(this)
+    if (authenticate !== null) this.nodes.expect(authenticate.maxLifetimeMs)
   }
 
   get isDraining(): boolean {
@@ -156,10 +180,98 @@ export class HubCore implements ConnectionHost, GateHost {
     return this.tell(connectionId, { type: 'groupcast.uplink', body })
   }
 
+  /** Sends a message to a node itself. */
+  tellNode(nodeId: string, message: NodeMessage): Promise<void> {
+    return this.sendTo(this.layer.channelOf(nodeId, NODE_LOCAL_ID), message)
+  }
+
   /** Sends a message between nodes to wherever a connection lives. */
   tell(connectionId: string, message: NodeMessage): Promise<void> {
     const [node, localId] = splitId(connectionId)
     return this.sendTo(this.layer.channelOf(node, localId), message)
+  }
+
+  // --- Identity ---
+
+  /** Serves a consumer. @throws {MisuseError} `invalid-option` */
+  addConsumer(path: string, consumer: AnyConsumer): void {
+    this.router.add(path, consumer)
+    const { authenticate } = consumer
+    if (typeof authenticate === 'function') this.nodes.expect((authenticate as Authenticate).maxLifetimeMs)
+  }
+
+  identify(connection: LiveConnection): Promise<void> | null {
+    const hook = this.#hookOf(connection.route)
+    return hook === null ? null : this.#identify(connection, hook)
+  }
+
+  async refresh(connection: LiveConnection, token: string): Promise<Identity> {
+    const hook = this.#hookOf(connection.route)
+    const { identity: known } = connection
+    if (hook === null || known === null) {
+      throw new Refusal('not-supported', 'This connection has no token that could be refreshed.')
+    }
+    const { request, route } = connection
+    const askedAt = Date.now()
+    const where = `authenticate of ${route.path}`
+    const question = { asker: connection, hook, where, request, token, identity: known }
+    const identity = await this.#authenticator.ask(question)
+    if (identity === null || identity.id !== known.id) {
+      throw new Refusal('forbidden', 'The token is of somebody else: connect anew.')
+    }
+    this.sessions.assign(connection, identity, askedAt)
+    return identity
+  }
+
+  /**
+   * A one-time ticket for the client behind a request.
+   *
+   * @throws {Refusal} what the hook refuses with, `unauthorized` for a client without an identity, `not-supported` where the hub has no hook
+   */
+  async createTicket(request: ConnectionRequest): Promise<{ ticket: string; expiresInMs: number }> {
+    const hook = this.#authenticate
+    if (hook === null) throw new Refusal('not-supported', 'This hub does not ask who its clients are.')
+    await this.nodes.join()
+    const askedAt = Date.now()
+    const identity = await this.#authenticator.ask({
+      asker: {},
+      hook,
+      where: 'authenticate of a ticket',
+      request,
+      identity: null,
+    })
+    if (identity === null) throw new Refusal('unauthorized')
+    if (this.revocations.refuses(identity.id, identity.issuedAt ?? askedAt)) throw new Refusal('revoked')
+    return this.tickets.issue({ identity, askedAt })
+  }
+
+  #hookOf({ consumer }: Route): Authenticate | null {
+    const { authenticate } = consumer
+    if (authenticate === false) return null
+    if (authenticate === undefined) return this.#authenticate
+    return (request) => authenticate.call(consumer, request)
+  }
+
+  async #identify(connection: LiveConnection, hook: Authenticate): Promise<void> {
+    // Before anybody is asked: a revocation that comes meanwhile must find its way here.
+    await this.nodes.join()
+    const { request, route } = connection
+    const where = `authenticate of ${route.path}`
+    const ticket = route.consumer.authenticate === undefined ? ticketOf(request) : null
+    let askedAt = Date.now()
+    const redeem = async () => {
+      const grant: Grant = await this.tickets.redeem(ticket ?? '')
+      askedAt = grant.askedAt
+      return grant.identity
+    }
+    const identity = await this.#authenticator.ask({
+      asker: connection,
+      hook: ticket === null ? hook : redeem,
+      where,
+      request,
+      identity: null,
+    })
+    if (identity !== null && !connection.isGone) this.sessions.assign(connection, identity, askedAt)
   }
 
   // --- Connections ---
@@ -171,6 +283,8 @@ export class HubCore implements ConnectionHost, GateHost {
   }
 
   closed(connection: LiveConnection): void {
+    this.#authenticator.left(connection)
+    this.sessions.closed(connection)
     this.connections.closed(connection)
     this.#heartbeats.remove(connection)
   }
@@ -210,6 +324,8 @@ export class HubCore implements ConnectionHost, GateHost {
     for (const connection of this.connections.all()) connection.terminate()
     this.isClosed = true
     this.#heartbeats.close()
+    this.sessions.close()
+    this.tickets.close()
     this.recall.forget()
     this.sink.close(new GroupcastError('hub-closed'))
     await this.layer.close()
@@ -222,6 +338,21 @@ export class HubCore implements ConnectionHost, GateHost {
  */
 function newLocalId(): string {
   return Buffer.from(nanoid(), 'latin1').toString('latin1')
+}
+
+/**
+ * The ticket that a client shows; `null`: none.
+ *
+ * @throws {Refusal} `bad-request` for a client that gives a token as well (RFC 6750, section 2)
+ */
+function ticketOf(request: ConnectionRequest): string | null {
+  const [ticket, ...others] = request.query.getAll('ticket')
+  if (ticket === undefined) return null
+  const isBearer = /^bearer(?: |$)/i.test(request.header('authorization') ?? '')
+  if (others.length > 0 || isBearer) {
+    throw new Refusal('bad-request', 'The request has more than one token: give it in one way.')
+  }
+  return ticket
 }
 
 /** `nodeId.localId`; empty parts for what is no id. */

@@ -1,7 +1,7 @@
 import { ERRORS, type ErrorCode, GroupcastError } from '../errors.ts'
 import type { Limits } from '../options.ts'
 import { accessHeaders, isAllowedHost, originVerdict, preflightHeaders } from '../origin.ts'
-import { PROBLEM_TYPE, problemText } from '../problem.ts'
+import { challengeOf, PROBLEM_TYPE, problemText } from '../problem.ts'
 import type {
   Admission,
   ConnectionRequest,
@@ -110,9 +110,15 @@ export class HubGate implements Gate {
   }
 
   problem(code: ErrorCode, headers: Readonly<Record<string, string>> = {}, detail?: string): HttpAnswer {
+    const { httpStatus: status } = ERRORS[code]
     return {
-      status: ERRORS[code].httpStatus,
-      headers: { ...headers, 'Content-Type': PROBLEM_TYPE, 'Cache-Control': 'no-store' },
+      status,
+      headers: {
+        ...headers,
+        ...challengeOf(code, detail),
+        'Content-Type': PROBLEM_TYPE,
+        'Cache-Control': 'no-store',
+      },
       body: problemText(code, detail),
     }
   }

@@ -1,12 +1,13 @@
 /** The hub's public interface: what applications, the HTTP API, the server and the command line build on. */
 import type { Clock } from '../clock.ts'
 import type { HistoryOptions } from '../history.ts'
+import type { Authenticate } from '../identity.ts'
 import type { ChannelLayer, LayerStatus } from '../layers/layer.ts'
 import type { AnyMessages, MessageOf, MessageSchemas } from '../message.ts'
 import type { Limits } from '../options.ts'
 import type { SlowPolicy } from '../slow.ts'
 import type { Source } from '../source.ts'
-import type { Attachment, ServerBackend } from '../transports/backend.ts'
+import type { Attachment, ConnectionRequest, ServerBackend } from '../transports/backend.ts'
 import type { Transport } from '../wire/wire-format.ts'
 import type { Consumer, PathParams } from './consumer.ts'
 import type { PieceOf, StreamedMessages, StreamedType, StreamOptions } from './message-stream.ts'
@@ -20,6 +21,11 @@ export interface HubParts<M, Server> {
   readonly messages?: MessageSchemas<M>
   /** Options by group name: the first that matches decides. */
   readonly groups?: readonly GroupOptions[]
+  /**
+   * Decides who a client is, before its consumer is asked to let it in; a consumer may have a hook of its own. `tokens()` of `groupcast/auth`
+   * makes one for signed tokens. Without a hook no client has an identity.
+   */
+  readonly authenticate?: Authenticate
   /**
    * Origins of pages that may connect besides the hub's own: `https://app.example` (scheme, host and port exactly), or `*` for
    * any page. Requests without an `Origin` header do not come from pages and are not asked.
@@ -249,6 +255,24 @@ export interface Hub<M = AnyMessages, Server = unknown> {
    * @throws {GroupcastError} `unknown-connection` when it would be this node's and is not there, `hub-closed`
    */
   closeConnection(id: string, code?: number, reason?: string): Promise<'closed' | 'forwarded'>
+  /**
+   * A ticket for the client behind a request: it opens one connection within 30 seconds, on any node, by `ticket=` in the query. For clients
+   * that can send no header (`EventSource`), at consumers without a hook `authenticate` of their own.
+   *
+   * @throws {Refusal} what `authenticate` refuses with, `unauthorized` for a client without an identity, `not-supported` for a hub
+   *   without the hook, `authentication-unavailable` when too many tickets wait
+   * @throws {GroupcastError} `hub-closed`; or the layer's error
+   */
+  createTicket(request: ConnectionRequest): Promise<{ readonly ticket: string; readonly expiresInMs: number }>
+  /**
+   * Withdraws what an identity has: closes all of its connections, on every node, and refuses the credentials that it got up to now.
+   * Resolves when the layer has taken it. Identities whose hook does not say when their credentials were made (`issuedAt`) may come back
+   * as soon as their hook lets them.
+   *
+   * @throws {MisuseError} (a `TypeError`) `invalid-option` for what is no identity's id
+   * @throws {GroupcastError} `hub-closed`; or the layer's error
+   */
+  revoke(identityId: string): Promise<void>
   /**
    * Stops: refuses newcomers, tells every client to come back (WebSocket 1012; SSE a randomised `retry:` and a clean end), waits for
    * their backlog, the running hooks, `disconnect` and `pending` (other work that still sends) until `deadlineMs` (10 s), cuts the rest,

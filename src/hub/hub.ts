@@ -1,12 +1,13 @@
 import { nanoid } from 'nanoid'
 import { systemClock } from '../clock.ts'
 import { GroupcastError, MisuseError } from '../errors.ts'
+import { type Authenticate, isIdentityId } from '../identity.ts'
 import { type AnyMessages, MessageCheck, type MessageOf } from '../message.ts'
 import { assertChannelName, assertGroupName, quote } from '../names.ts'
 import { invalidLimit, isLimit, type Limits, resolveLimits } from '../options.ts'
 import { assertOrigins } from '../origin.ts'
 import type { Source } from '../source.ts'
-import type { Attachment, ServerBackend } from '../transports/backend.ts'
+import type { Attachment, ConnectionRequest, ServerBackend } from '../transports/backend.ts'
 import { ChannelReader } from './channel-reader.ts'
 import { assertClose } from './close-code.ts'
 import type { Consumer, PathParams } from './consumer.ts'
@@ -55,6 +56,7 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
       limits: resolveLimits(parts.limits),
       messages: new MessageCheck(parts.messages),
       groupRules,
+      authenticate: checkedHook(parts.authenticate),
       allowedOrigins,
       allowedHosts: checkedHosts(parts.allowedHosts),
       clock: parts.clock ?? systemClock,
@@ -95,7 +97,7 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
 
   consumer<Path extends string>(path: Path, consumer: Consumer<AnyMessages, PathParams<Path>>): void {
     // The router gives each consumer the parameters of its own path: TypeScript forgets which.
-    this.#core.router.add(path, consumer as AnyConsumer)
+    this.#core.addConsumer(path, consumer as AnyConsumer)
   }
 
   attach(server: Server): Attachment {
@@ -203,6 +205,22 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
     return 'closed'
   }
 
+  async createTicket(request: ConnectionRequest): Promise<{ ticket: string; expiresInMs: number }> {
+    this.#assertNotClosing()
+    return this.#core.createTicket(request)
+  }
+
+  async revoke(identityId: string): Promise<void> {
+    if (!isIdentityId(identityId)) {
+      throw new MisuseError(
+        'invalid-option',
+        `${quote(identityId)} is no identity: it is 1 to 255 characters.`,
+      )
+    }
+    this.#assertOpen()
+    return this.#core.nodes.revoke(identityId)
+  }
+
   close(options: { readonly deadlineMs?: number; readonly pending?: Promise<unknown> } = {}): Promise<void> {
     const { deadlineMs = DEFAULT_DEADLINE_MS, pending = Promise.resolve() } = options
     if (!isLimit(deadlineMs)) return Promise.reject(invalidLimit('deadlineMs', deadlineMs))
@@ -232,6 +250,12 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
   #assertNotClosing(): void {
     if (this.#closing !== null) throw new GroupcastError('hub-closed')
   }
+}
+
+function checkedHook(hook: unknown): Authenticate | null {
+  if (hook === undefined || hook === null) return null
+  if (typeof hook === 'function') return hook as Authenticate
+  throw new MisuseError('invalid-option', `authenticate is ${quote(hook)}: it must be a function.`)
 }
 
 function checkedHosts(hosts: unknown): readonly string[] | null {

@@ -1,7 +1,9 @@
-import { ERRORS, type ErrorCode, GroupcastError, isComeBackCode, MisuseError } from '../errors.ts'
+import { ERRORS, type ErrorCode, GroupcastError, isComeBackCode, MisuseError, Refusal } from '../errors.ts'
 import { Frame } from '../frame.ts'
+import type { Identity } from '../identity.ts'
 import { encodeMessage } from '../message.ts'
-import { quote } from '../names.ts'
+import { badName, isGroupName, quote } from '../names.ts'
+import { type GroupAction, GroupPermissions } from '../permission.ts'
 import { Publication } from '../publication.ts'
 import type { Source } from '../source.ts'
 import type { ConnectionRequest, Denial, Link, LinkOwner } from '../transports/backend.ts'
@@ -24,10 +26,13 @@ import { Pace } from './pace.ts'
 import { requestedCursor } from './resume.ts'
 import type { Route, RouteMatch } from './router.ts'
 
+const NO_CLAIMS: Identity['claims'] = Object.freeze({})
+
 /** What a waiting handler costs beside its message. */
 const TASK_BYTES = 256
 
-// In the order of a life.
+// In the order of a life. Who knocks has yet to say who it is: its consumer has not heard of it.
+const KNOCKING = -1
 const CONNECTING = 0
 const OPEN = 1
 const CLOSING = 2
@@ -50,7 +55,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   readonly #memberships: Memberships
   link: Link | null = null
   isAlive = true
-  #phase = CONNECTING
+  #phase = KNOCKING
   #decide: ((denial: Denial | null) => void) | null = null
   #closeInfo: DisconnectInfo | null = null
   isPaused = false
@@ -116,6 +121,10 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     return this.request.query
   }
 
+  get identity(): Identity | null {
+    return this.#host.sessions.identityOf(this)
+  }
+
   get groups(): readonly string[] {
     return this.#memberships.names
   }
@@ -154,14 +163,21 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 
   async join(group: string, options: JoinOptions = {}): Promise<void> {
     const count = historyCount(options)
-    if (this.#phase > OPEN) return
-    const join = () => this.#memberships.join(group, this.#host.limits.maxGroupsPerConnection)
-    // Who is in it already has had, or did not want, its past.
-    if (this.#catchUp === null || this.#memberships.has(group)) await join()
-    else await this.#catchUp.join(group, count, join)
+    if (options.checked === true) await this.#joinChecked(group, count)
+    else await this.#join(group, count)
+  }
+
+  async allows(action: GroupAction, group: string): Promise<boolean> {
+    if (!isGroupName(group)) return false
+    const { consumer } = this.route
+    const permissions = GroupPermissions.of(this.identity?.claims ?? NO_CLAIMS)
+    if (permissions?.allows(action, group) === false) return false
+    if (consumer.authorize === undefined) return permissions !== null
+    return (await consumer.authorize(this, action, group)) === true
   }
 
   async leave(group: string): Promise<void> {
+    this.#host.sessions.left(this, group)
     await this.#memberships.leave(group)
   }
 
@@ -183,6 +199,11 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
         resolve(denial)
       }
       this.#inbox.push(async () => {
+        const identified = this.#host.identify(this)
+        if (identified !== null) await identified
+        // It may have left by now, or have been refused for taking too long.
+        if (this.#phase !== KNOCKING) return
+        this.#phase = CONNECTING
         await this.#catchUp?.begin()
         await this.route.consumer.connect?.(this)
         if (this.#phase === CONNECTING) await this.#catchUp?.arrive(this.groups)
@@ -201,7 +222,11 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#host.opened(this)
     const open = this.format.control({ open: this.#openControl() }, this.#retryMs())
     const reset = this.#catchUp?.letIn() ?? null
-    this.outbox.open(link, joined(open, reset === null ? null : this.format.control(reset)))
+    const first = [open, reset === null ? null : this.format.control(reset)]
+    this.outbox.open(
+      link,
+      first.filter((frame) => frame !== null),
+    )
     this.#pace?.drained()
     // Closed between the decision and the start of the response.
     if (this.#closeInfo !== null) this.#shut(this.#closeInfo)
@@ -220,6 +245,11 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
         throw asRefusal(error)
       })
     }
+  }
+
+  /** Whether nothing will come of it any more. */
+  get isGone(): boolean {
+    return this.#phase === CLOSED
   }
 
   /** Whether it takes messages: not while it is at the door, nor once it is closing. */
@@ -254,7 +284,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 
   closed(code: number, reason: string): void {
     if (this.#phase === CLOSED) return
-    const wasConnecting = this.#phase === CONNECTING
+    const wasConnecting = this.#phase <= CONNECTING
     this.#end(this.#closeInfo ?? { code, reason })
     if (wasConnecting) this.#decide?.(denialOf('bad-request', 'The client left.'))
   }
@@ -390,7 +420,54 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     link?.terminate()
   }
 
+  /**
+   * Its identity has changed: it leaves the groups that it joined because it was allowed to, and is not any more. Rejects with what the hook
+   * threw.
+   */
+  async lookAgain(): Promise<void> {
+    const groups: string[] = []
+    for (const group of [...this.#host.sessions.checkedOf(this)]) {
+      if (await this.#mayStill(group)) continue
+      groups.push(group)
+      await this.leave(group).catch((error) => this.#host.report(error, 'layer', this))
+    }
+    if (groups.length > 0) this.sayLater({ left: { groups } })
+  }
+
   // --- Inside ---
+
+  async #join(group: string, count: number, isPastDenied = false): Promise<void> {
+    if (this.#phase > OPEN) return
+    const join = () => this.#memberships.join(group, this.#host.limits.maxGroupsPerConnection)
+    // Who is in it already has had, or did not want, its past.
+    if (this.#catchUp === null || this.#memberships.has(group)) await join()
+    else await this.#catchUp.join(group, isPastDenied ? null : count, join)
+  }
+
+  async #joinChecked(group: string, count: number): Promise<void> {
+    if (!isGroupName(group)) throw new Refusal('invalid-name', badName('group', group))
+    const { sessions } = this.#host
+    const version = sessions.versionOf(this)
+    if (!(await this.allows('join', group))) throw new Refusal('forbidden')
+    // Who is in already gets nothing of the past but what it asks for.
+    const mayGetPast = this.#catchUp !== null && (count > 0 || this.#phase < OPEN)
+    const isPastDenied = mayGetPast && !(await this.allows('history', group))
+    await this.#join(group, count, isPastDenied)
+    sessions.joined(this, group)
+    // Its identity has changed meanwhile, and this group was not yet among those that were looked at again.
+    if (sessions.versionOf(this) === version || (await this.#mayStill(group))) return
+    await this.leave(group)
+    throw new Refusal('forbidden')
+  }
+
+  async #mayStill(group: string): Promise<boolean> {
+    try {
+      return await this.allows('join', group)
+    } catch (error) {
+      if (isClientFault(error)) return false
+      throw error
+    }
+  }
 
   #streamPace(): Pace {
     this.#pace ??= new Pace(this)
@@ -456,14 +533,16 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 
   #connectTookTooLong(): void {
     const { handshakeTimeoutMs } = this.#host.limits
-    const text = `connect did not settle within handshakeTimeoutMs (${handshakeTimeoutMs}): the client was refused.`
-    this.#host.report(new GroupcastError('handshake-timeout', text), `consumer ${this.route.path}`, this)
-    this.#deny(denialOf('handshake-timeout'))
+    const isKnocking = this.#phase === KNOCKING
+    const code = isKnocking ? 'authentication-timeout' : 'handshake-timeout'
+    const text = `${isKnocking ? 'authenticate' : 'connect'} did not settle within handshakeTimeoutMs (${handshakeTimeoutMs}): the client was refused.`
+    this.#host.report(new GroupcastError(code, text), `consumer ${this.route.path}`, this)
+    this.#deny(denialOf(code))
   }
 
   #closeWith(code: ErrorCode, reason: string = ERRORS[code].message): void {
     // Let in, but the response has not started: `opened` will close it.
-    if (this.link === null && this.#phase === CONNECTING && this.#decide === null) {
+    if (this.link === null && this.#phase <= CONNECTING && this.#decide === null) {
       this.#closeInfo ??= { code: ERRORS[code].closeCode, reason: fittingReason(reason) }
     } else if (this.link === null) this.#deny(denialOf(code, reason))
     else this.#shut({ code: ERRORS[code].closeCode, reason: fittingReason(reason) })
@@ -515,6 +594,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 
   #end(info: DisconnectInfo): void {
     if (this.#phase === CLOSED) return
+    const isKnown = this.#phase !== KNOCKING
     this.#phase = CLOSED
     this.link = null
     this.outbox.shut()
@@ -524,7 +604,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#host.closed(this)
     this.#inbox.push(async () => {
       try {
-        await this.route.consumer.disconnect?.(this, info)
+        if (isKnown) await this.route.consumer.disconnect?.(this, info)
       } finally {
         this.#host.finished(this)
       }
@@ -558,8 +638,4 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 function historyCount({ history = 0 }: JoinOptions): number {
   if (Number.isSafeInteger(history) && history >= 0) return history
   throw new MisuseError('invalid-option', `history is ${quote(history)}: it must be a whole number from 0.`)
-}
-
-function joined(first: Buffer | null, second: Buffer | null): Buffer | null {
-  return first === null || second === null ? (first ?? second) : Buffer.concat([first, second])
 }

@@ -7,6 +7,7 @@ import {
   type LayerStatus,
 } from '../layers/layer.ts'
 import { Mailboxes } from '../mailboxes.ts'
+import { NODES_GROUP } from '../names.ts'
 import { Publication } from '../publication.ts'
 import { parseClientFrame } from './client-frame.ts'
 import type { HubCore } from './core.ts'
@@ -16,6 +17,8 @@ import { type NodeMessage, parseNodeMessage } from './node-message.ts'
 
 /** Channels that `newChannel` makes start so, to be told from those of connections. */
 const READER_PREFIX = 'reader-'
+/** The channel of the node itself, where other nodes ask it things. */
+export const NODE_LOCAL_ID = 'node'
 
 /** Where the layer hands over what is for this node: publications of its groups, and messages for channels that live here. */
 export class NodeSink implements LayerSink {
@@ -55,7 +58,11 @@ export class NodeSink implements LayerSink {
     try {
       // First: with the cursor of a publication before it, a client that is cut in between would never hear of it.
       const told = this.#tellOfLoss(lost, (publications.length === 0 ? null : after) ?? cursor)
-      for (const { group, publication } of publications) this.deliver(group, publication)
+      for (const { group, publication } of publications) {
+        if (group === NODES_GROUP) this.#core.nodes.delivered(publication.json, false)
+        else this.deliver(group, publication)
+      }
+      if (lost.includes(NODES_GROUP)) this.#core.nodes.lost()
       if (publications.length > 0) for (const connection of told) connection.sayLater({ cursor })
     } catch (error) {
       this.#core.report(error, 'layer')
@@ -80,6 +87,10 @@ export class NodeSink implements LayerSink {
 
   #deliver(name: string, { json, cursor }: LayerPublication): void {
     const { groups, counters } = this.#core
+    if (name === NODES_GROUP) {
+      this.#core.nodes.delivered(json, true)
+      return
+    }
     counters.publications++
     const group = groups.get(name)
     if (group === undefined) return
@@ -92,6 +103,10 @@ export class NodeSink implements LayerSink {
     const localId = this.localIdOf(channel)
     if (localId === null) return true
     const message = parseNodeMessage(json)
+    if (localId === NODE_LOCAL_ID) {
+      if (message !== null) this.#core.nodes.received(message)
+      return true
+    }
     if (localId.startsWith(READER_PREFIX)) {
       if (message === null) return this.#mailboxes.push(channel, json)
       this.#changeMembership(channel, message)
@@ -176,6 +191,11 @@ export class NodeSink implements LayerSink {
         return connection.receivePosted(
           parseClientFrame(message.body, 'both', this.#core.limits.maxJsonDepth),
         )
+      case 'groupcast.revoke':
+      case 'groupcast.redeem':
+      case 'groupcast.redeemed':
+        // Not for a connection: whoever sent it has mistaken the channel.
+        return true
       default:
         return message satisfies never
     }

@@ -134,10 +134,10 @@ export class Outbox implements Pending, Holder {
     this.append(new FrameRun([frame]), turn.root(this.format))
   }
 
-  /** The client is let in: `first` goes out before whatever was held for it. */
-  open(link: Link, first: Buffer | null): void {
+  /** The client is let in: `first` goes out before whatever was held for it, in one write. */
+  open(link: Link, first: readonly Buffer[]): void {
     this.#link = link
-    if (first !== null) this.#writeAlone(first, link)
+    if (first.length > 0) this.#writeAlone(first, link)
     this.flush()
   }
 
@@ -254,7 +254,7 @@ export class Outbox implements Pending, Holder {
     if (link === null) return
     while (this.#waiting.length > 0) this.#writeOldest(link)
     if (this.#pending !== null) this.#writePending(this.#pending, link)
-    if (last !== null) this.#writeAlone(last, link)
+    if (last !== null) this.#writeAlone([last], link)
   }
 
   /** Drops what waits and takes nothing more. */
@@ -453,8 +453,10 @@ export class Outbox implements Pending, Holder {
     this.#write(batch, link)
   }
 
-  #writeAlone(bytes: Buffer, link: Link): void {
-    this.#write(this.#host.turn.root(this.format).append(new Frame(bytes)), link)
+  #writeAlone(frames: readonly Buffer[], link: Link): void {
+    let batch = this.#host.turn.root(this.format)
+    for (const bytes of frames) batch = batch.append(new Frame(bytes))
+    this.#write(batch, link)
   }
 
   #write(batch: Batch, link: Link): void {

@@ -73,6 +73,11 @@ function assertConsumer(path: string, consumer: AnyConsumer): void {
   if (typeof consumer !== 'object' || consumer === null) {
     throw new MisuseError('invalid-option', `The consumer at ${quote(path)} must be an object with hooks.`)
   }
+  const { authenticate } = consumer
+  if (authenticate !== undefined && authenticate !== false && typeof authenticate !== 'function') {
+    const text = `authenticate of the consumer at ${quote(path)} must be a function, or false.`
+    throw new MisuseError('invalid-option', text)
+  }
   for (const hook of HOOKS) {
     if (consumer[hook] === undefined || typeof consumer[hook] === 'function') continue
     throw new MisuseError('invalid-option', `${hook} of the consumer at ${quote(path)} must be a function.`)

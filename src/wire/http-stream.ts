@@ -103,6 +103,8 @@ function namedControl(
   if ('open' in control) return ['open', control.open]
   if ('reset' in control) return ['reset', control.reset]
   if ('dropped' in control) return ['dropped', control.dropped]
+  if ('left' in control) return ['left', control.left]
+  if ('expiring' in control) return ['expiring', control.expiring]
   if ('close' in control) return ['close', control.close]
   return ['reply', control]
 }

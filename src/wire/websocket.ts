@@ -1,4 +1,7 @@
-/** WebSocket framing (RFC 6455): complete frames, so that one `socket.write` of shared bytes reaches every client. */
+/**
+ * WebSocket framing (RFC 6455): complete frames, so that one `socket.write` of shared bytes reaches every client. And bare messages, for
+ * server back ends that take no framed bytes.
+ */
 import type { Publication } from '../publication.ts'
 import type { Control, WireFormat } from './wire-format.ts'
 
@@ -11,10 +14,18 @@ const FIN_PING = 0x89
 /** A ping without payload. Every conforming client answers it by itself (RFC 6455 section 5.5.3). */
 const PING_FRAME: Buffer = Buffer.from([FIN_PING, 0])
 
+/** How the bytes travel below the format: `framed` as RFC 6455 has them, `bare` through a back end that frames each message by itself. */
+export type MessageFraming = 'framed' | 'bare'
+
 /** A wire format of WebSockets, which also says how to keep one awake. */
 export interface WebSocketFormat extends WireFormat {
+  /** What is written to keep the client awake, the ping included where the format is framed; may be empty where it is not. */
   readonly heartbeat: Buffer
 }
+
+type Encode = (text: string) => Buffer
+
+const encodeBare: Encode = (text) => Buffer.from(text)
 
 /** One unmasked text frame, as servers send them (RFC 6455 section 5.2). */
 export function encodeTextFrame(text: string): Buffer {
@@ -47,30 +58,51 @@ export function fittingReason(reason: string): string {
   return `${cut.toString().replace(/\uFFFD+$/, '')}…`
 }
 
-/** Each message as its own JSON text: what a plain `new WebSocket(url)` gets. Of the control objects only `reset` and `dropped` are shown. */
-export const websocketPlain: WebSocketFormat = {
-  name: 'websocket',
-  transport: 'websocket',
-  envelope: false,
-  heartbeat: PING_FRAME,
-  frame: (publication: Publication) => encodeTextFrame(publication.json),
-  control(control: Control) {
-    if ('reset' in control)
-      return encodeTextFrame(JSON.stringify({ type: 'groupcast.reset', ...control.reset }))
-    if ('dropped' in control) {
-      return encodeTextFrame(JSON.stringify({ type: 'groupcast.dropped', ...control.dropped }))
-    }
-    return null
-  },
+const SHOWN: ReadonlySet<string> = new Set(['reset', 'dropped', 'left', 'expiring'])
+
+/** Each message as its own JSON text: what a plain `new WebSocket(url)` gets. Of the control objects only those in `SHOWN` are shown. */
+function plainFormat(name: string, encode: Encode, heartbeat: Buffer): WebSocketFormat {
+  return {
+    name,
+    transport: 'websocket',
+    envelope: false,
+    heartbeat,
+    frame: (publication: Publication) => encode(publication.json),
+    control(control: Control) {
+      const [kind, fields] = Object.entries(control)[0] ?? []
+      if (kind === undefined || !SHOWN.has(kind)) return null
+      return encode(JSON.stringify({ type: `groupcast.${kind}`, ...(fields as object) }))
+    },
+  }
 }
 
 /** Envelopes: subprotocol `groupcast.v1`. The close code and reason travel in the close frame. */
-export const websocketEnvelope: WebSocketFormat = {
-  name: 'websocket+envelope',
-  transport: 'websocket',
-  envelope: true,
-  // No browser shows a ping to scripts: the empty envelope behind it lets a client notice that its connection has fallen silent.
-  heartbeat: Buffer.concat([PING_FRAME, encodeTextFrame('{}')]),
-  frame: (publication: Publication) => encodeTextFrame(publication.envelope),
-  control: (control: Control) => ('close' in control ? null : encodeTextFrame(JSON.stringify(control))),
+function envelopeFormat(name: string, encode: Encode, heartbeat: Buffer): WebSocketFormat {
+  return {
+    name,
+    transport: 'websocket',
+    envelope: true,
+    heartbeat,
+    frame: (publication: Publication) => encode(publication.envelope),
+    control: (control: Control) => ('close' in control ? null : encode(JSON.stringify(control))),
+  }
+}
+
+// No browser shows a ping to scripts: the empty envelope behind it lets a client notice that its connection has fallen silent.
+const EMPTY_ENVELOPE = '{}'
+
+export const websocketPlain: WebSocketFormat = plainFormat('websocket', encodeTextFrame, PING_FRAME)
+export const websocketEnvelope: WebSocketFormat = envelopeFormat(
+  'websocket+envelope',
+  encodeTextFrame,
+  Buffer.concat([PING_FRAME, encodeTextFrame(EMPTY_ENVELOPE)]),
+)
+
+const barePlain = plainFormat('websocket/bare', encodeBare, Buffer.alloc(0))
+const bareEnvelope = envelopeFormat('websocket+envelope/bare', encodeBare, encodeBare(EMPTY_ENVELOPE))
+
+/** The one instance of each WebSocket format: connections share frames by the identity of their format. */
+export function websocketFormat(envelope: boolean, framing: MessageFraming): WebSocketFormat {
+  if (framing === 'bare') return envelope ? bareEnvelope : barePlain
+  return envelope ? websocketEnvelope : websocketPlain
 }

@@ -20,6 +20,10 @@ export type Control =
     }
   /** Messages that were dropped because the client reads too slowly; those that follow came after them. */
   | { readonly dropped: { readonly count: number } }
+  /** Groups that the client is not in any more: its new token does not allow them. */
+  | { readonly left: { readonly groups: readonly string[] } }
+  /** The connection ends so soon, unless the client refreshes its token. */
+  | { readonly expiring: { readonly inMs: number } }
   | { readonly close: { readonly code: number; readonly reason: string } }
 
 /** The position that a control object tells the client to resume from; `null` where it tells none. */

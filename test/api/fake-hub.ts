@@ -1,4 +1,4 @@
-import { ChannelFullError, GroupcastError } from '../../src/errors.ts'
+import { ChannelFullError, GroupcastError, Refusal } from '../../src/errors.ts'
 import type {
   GroupInfo,
   History,
@@ -119,6 +119,21 @@ export class FakeHub implements Hub {
     if (!this.connections.has(id)) throw new GroupcastError('unknown-connection')
     this.closed.push({ id, ...(code !== undefined && { code }), ...(reason !== undefined && { reason }) })
     return 'closed'
+  }
+
+  /** Who asks for a ticket; `null`: nobody with an identity. */
+  asker: string | null = null
+  readonly revoked: string[] = []
+
+  async createTicket(): Promise<{ ticket: string; expiresInMs: number }> {
+    if (this.failure !== null) throw this.failure
+    if (this.asker === null) throw new Refusal('unauthorized')
+    return { ticket: `ticket-of-${this.asker}`, expiresInMs: 30_000 }
+  }
+
+  async revoke(identityId: string): Promise<void> {
+    if (this.failure !== null) throw this.failure
+    this.revoked.push(identityId)
   }
 
   async ready(): Promise<void> {

@@ -1,6 +1,6 @@
 /** Groups, connections, and the server itself. */
 import { describe, expect, test } from 'vitest'
-import { GroupcastError } from '../../src/errors.ts'
+import { GroupcastError, Refusal } from '../../src/errors.ts'
 import { exchange, type SendOptions } from './api-server.ts'
 import { expectProblem, hi, type SharedApi } from './shared-api.ts'
 
@@ -142,6 +142,55 @@ export function otherTests(shared: SharedApi): void {
     })
   })
 
+  describe('POST /api/tickets', () => {
+    test('gives a ticket to whoever has an identity, without a key', async () => {
+      shared.api.hub.asker = 'ann'
+      const answer = await send('POST', '/api/tickets', { headers: { Authorization: '' } })
+      expect([answer.status, answer.json()]).toEqual([201, { ticket: 'ticket-of-ann', expiresInSeconds: 30 }])
+    })
+
+    test.each([
+      'unauthorized',
+      'bad-request',
+      'not-supported',
+      'invalid-token',
+      'revoked',
+      'authentication-timeout',
+      'authentication-unavailable',
+      'hub-closed',
+      'layer-unavailable',
+      'layer-timeout',
+    ] as const)('%s', async (code) => {
+      shared.api.hub.failure = new Refusal(code)
+      const answer = await send('POST', '/api/tickets')
+      expectProblem(answer, code)
+      if (code === 'unauthorized') expect(answer.headers['www-authenticate']).toBe('Bearer')
+      else if (answer.status === 401) {
+        expect(answer.headers['www-authenticate']).toMatch(
+          /^Bearer error="invalid_token", error_description="[^"]+"$/,
+        )
+      }
+    })
+  })
+
+  describe('DELETE /api/identities/{id}/connections', () => {
+    test.each(['ann', 'a/b', '__proto__', 'user@example.com', 'é', '.'])('revokes %j', async (id) => {
+      const answer = await send('DELETE', `/api/identities/${encodeURIComponent(id)}/connections`)
+      expect([answer.status, answer.json()]).toEqual([200, { result: 'revoked' }])
+      expect(shared.api.hub.revoked).toEqual([id])
+    })
+
+    test.each(['%00', '%0a', 'x'.repeat(256)])('%.10s is no identity', async (id) => {
+      expectProblem(await send('DELETE', `/api/identities/${id}/connections`), 'bad-request')
+      expect(shared.api.hub.revoked).toEqual([])
+    })
+
+    test.each(['hub-closed', 'layer-unavailable', 'layer-timeout'] as const)('%s', async (code) => {
+      shared.api.hub.failure = new GroupcastError(code)
+      expectProblem(await send('DELETE', '/api/identities/ann/connections'), code)
+    })
+  })
+
   describe('the server itself', () => {
     const noKey = { headers: { Authorization: '' } }
 
@@ -253,6 +302,8 @@ export function otherTests(shared: SharedApi): void {
       ['GET', '/api/groups', {}],
       ['GET', '/api/groups/a', {}],
       ['DELETE', '/api/connections/here', {}],
+      ['DELETE', '/api/identities/ann/connections', {}],
+      ['POST', '/api/tickets', {}],
       ['GET', '/metrics', {}],
     ]
 

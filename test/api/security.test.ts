@@ -60,10 +60,76 @@ describe('API keys', () => {
     expect((await send('HEAD', '/api/groups')).status).toBe(401)
   })
 
+  describe('with scopes', () => {
+    const scoped = {
+      apiKeys: [
+        'all-of-it',
+        { key: 'publisher', scopes: ['publish'] },
+        { key: 'chat-publisher', scopes: ['publish'], groups: ['chat.*'] },
+        { key: 'chat-reader', scopes: ['read'], groups: ['chat.*'] },
+        { key: 'reader', scopes: ['read'] },
+        { key: 'admin', scopes: ['admin'] },
+        { key: 'chat-admin', scopes: ['admin'], groups: ['chat.*'] },
+      ],
+    } satisfies Partial<ApiOptions>
+    const keys = scoped.apiKeys.map((key) => (typeof key === 'string' ? key : key.key))
+
+    test.each<[string, string, object | undefined, readonly string[]]>([
+      ['POST', '/api/groups/chat.a/messages', hi, ['publisher', 'chat-publisher']],
+      ['POST', '/api/groups/other/messages', hi, ['publisher']],
+      ['POST', '/api/channels/chat.a/messages', hi, ['publisher', 'chat-publisher']],
+      ['POST', '/api/channels/other/messages', hi, ['publisher']],
+      ['POST', '/api/publish', { groups: ['other'], message: hi }, ['publisher', 'chat-publisher']],
+      ['GET', '/api/groups', undefined, ['reader', 'chat-reader']],
+      ['GET', '/api/groups/chat.a', undefined, ['reader', 'chat-reader']],
+      ['GET', '/api/groups/a', undefined, ['reader']],
+      ['GET', '/api/groups/chat.a/messages', undefined, ['reader', 'chat-reader']],
+      ['GET', '/metrics', undefined, ['reader']],
+      ['DELETE', '/api/connections/here', undefined, ['admin']],
+      ['DELETE', '/api/identities/ann/connections', undefined, ['admin']],
+    ])('%s %s is for the right keys alone', async (method, path, body, allowed) => {
+      const { send } = await startTestApi(scoped)
+      for (const key of keys) {
+        const headers = { Authorization: `Bearer ${key}` }
+        const { status } = await send(method, path, { headers, ...(body !== undefined && { body }) })
+        const isAllowed = key === 'all-of-it' || allowed.includes(key)
+        expect([key, status === 403]).toEqual([key, !isAllowed])
+      }
+    })
+
+    test('a key without the scope is told which it needs (RFC 6750, section 3.1)', async () => {
+      const { send } = await startTestApi(scoped)
+      const answer = await send('DELETE', '/api/connections/here', {
+        headers: { Authorization: 'Bearer publisher' },
+      })
+      expect(answer.status).toBe(403)
+      expect(answer.headers['www-authenticate']).toBe('Bearer error="insufficient_scope", scope="admin"')
+    })
+
+    test('a group that a key is not for fails alone, and is not listed', async () => {
+      const { send, hub } = await startTestApi(scoped)
+      hub.members.set('chat.a', { websocket: 1, sse: 0, ndjson: 0 })
+      const listed = await send('GET', '/api/groups', { headers: { Authorization: 'Bearer chat-reader' } })
+      expect(listed.json()).toMatchObject({ groups: [{ name: 'chat.a' }] })
+      const headers = { Authorization: 'Bearer chat-publisher' }
+      const body = { groups: ['chat.a', 'secret', 'chat.b'], message: hi }
+      const expected = [{ cursor: null }, { error: { code: 'forbidden' } }, { cursor: null }]
+      expect((await send('POST', '/api/publish', { headers, body })).json()).toMatchObject({
+        results: expected,
+      })
+      const lines = `${JSON.stringify(body)}\n`
+      const asLines = { headers: { ...headers, 'Content-Type': 'application/x-ndjson' }, body: lines }
+      expect((await send('POST', '/api/publish', asLines)).json()).toMatchObject({ results: expected })
+      expect(hub.sent.map(({ name }) => name)).toEqual(['chat.a', 'chat.b', 'chat.a', 'chat.b'])
+    })
+  })
+
   test('without keys none is asked for, nor described', async () => {
     const { send, described } = await startTestApi()
     expect((await send('GET', '/metrics')).status).toBe(200)
-    expect(JSON.stringify(described.document)).not.toContain('"401"')
+    // Tickets are for clients, who say themselves who they are.
+    const { '/api/tickets': _tickets, ...others } = described.document.paths
+    expect(JSON.stringify(others)).not.toContain('"401"')
     expect(described.document.components).not.toHaveProperty('securitySchemes')
   })
 })
@@ -72,6 +138,12 @@ test.each<[string, Partial<ApiOptions>, string]>([
   ['an empty key', { apiKeys: ['ok', ''] }, 'apiKeys[1]'],
   ['a key with a space', { apiKeys: ['top secret'] }, 'apiKeys[0]'],
   ['a key that a header would change', { apiKeys: ['clé'] }, 'apiKeys[0]'],
+  ['a key without scopes', { apiKeys: [{ key: 'k', scopes: [] }] }, 'apiKeys[0].scopes'],
+  ['an unknown scope', { apiKeys: [{ key: 'k', scopes: ['write'] as never }] }, 'apiKeys[0].scopes'],
+  ['a misspelt limit', { apiKeys: [{ key: 'k', scopes: ['read'], group: ['a'] } as never] }, '"group"'],
+  ['no groups', { apiKeys: [{ key: 'k', scopes: ['read'], groups: [] }] }, 'apiKeys[0].groups'],
+  ['a bad pattern', { apiKeys: [{ key: 'k', scopes: ['read'], groups: ['a b'] }] }, '"a b"'],
+  ['one key for two things', { apiKeys: ['k', { key: 'k', scopes: ['read'] }] }, 'apiKeys[1]'],
   ['an origin with a path', { allowedOrigins: ['https://a.example/'] }, 'https://a.example/'],
   ['no bytes', { maxBodyBytes: 0 }, 'maxBodyBytes is 0'],
   ['part of a byte', { maxBodyBytes: 1.5 }, 'maxBodyBytes is 1.5'],

@@ -30,9 +30,9 @@ export function shareTestApi(options: Partial<ApiOptions>): SharedApi {
   beforeEach(() => {
     const { hub, errors } = opened()
     const { status } = new FakeHub()
-    Object.assign(hub, { status, failure: null, capacity: 100, cursor: null })
+    Object.assign(hub, { status, failure: null, capacity: 100, cursor: null, asker: null })
     hub.kept.clear()
-    for (const list of [hub.sent, hub.queued, hub.closed, errors]) (list as unknown[]).length = 0
+    for (const list of [hub.sent, hub.queued, hub.closed, hub.revoked, errors]) (list as unknown[]).length = 0
   })
   return {
     get api() {

@@ -20,6 +20,7 @@ const SCENARIOS = [
   'idle-memory',
   'slow-readers',
   'http-publish',
+  'ingest',
   'latency',
   'storm',
   'cross-node',

@@ -85,7 +85,7 @@ describe('publish', () => {
       'a refused key',
       problem(401, {
         code: 'unauthorized',
-        title: 'This needs a valid API key.',
+        title: 'This needs valid credentials.',
         detail: 'The key is not known.',
       }),
       'the server refused (401 unauthorized): The key is not known.',

@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { openClient } from '../support/clients.ts'
 import { listen } from '../support/hub-server.ts'
+import { connectRaw, requestHead } from '../support/raw.ts'
+import { serverKind } from '../support/servers.ts'
 import { until, within } from '../support/until.ts'
 import { endRuns, groupcast, MAIN, start } from './groupcast.ts'
 
@@ -18,7 +20,7 @@ const LISTENING = /^groupcast listening on (http:\/\/127\.0\.0\.1:\d+)\n$/
 const NPM_LISTENING = new RegExp(LISTENING.source, 'm')
 
 async function serve(flags: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
-  const run = start(['serve', '--port', '0', ...flags], { env })
+  const run = start(['serve', '--port', '0', '--backend', serverKind.name, ...flags], { env })
   let stdout = ''
   run.process.stdout.on('data', (text) => {
     stdout += text
@@ -130,9 +132,11 @@ function endGroup({ pid }: ChildProcess): void {
 
 test('a second signal ends it at once, with 1', async () => {
   const { url, process, outcome } = await serve(['--drain-ms', '60000'])
-  // A client that has stopped reading and never answers the close keeps the first signal waiting.
-  const client = await openClient('websocket', `${url}/events?group=a`)
-  client.pause()
+  // A request that has begun and never ends keeps the first signal waiting.
+  const client = await connectRaw(url)
+  const headers = { 'Content-Type': 'application/json', 'Content-Length': '100', Expect: '100-continue' }
+  client.write(requestHead('POST', '/api/groups/a/messages', headers))
+  await until('the server has it', () => client.text.includes('100 Continue'))
   process.kill('SIGTERM')
   for (let refused = false; !refused; )
     refused = await fetch(`${url}/health`).then(

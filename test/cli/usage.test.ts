@@ -34,7 +34,7 @@ describe('groupcast', () => {
   test('--help prints the commands', async () => {
     const { code, stdout, stderr } = await groupcast(['--help'])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    for (const name of ['serve', 'publish', 'subscribe', 'check-config'])
+    for (const name of ['serve', 'publish', 'subscribe', 'token', 'check-config'])
       expect(stdout).toContain(`  ${name} `)
   })
 
@@ -44,7 +44,7 @@ describe('groupcast', () => {
     expect(stderr).toMatch(/^Usage: groupcast /)
   })
 
-  test.each(['serve', 'publish', 'subscribe', 'check-config'])('%s --help', async (name) => {
+  test.each(['serve', 'publish', 'subscribe', 'token', 'check-config'])('%s --help', async (name) => {
     const { code, stdout, stderr } = await groupcast([name, '--help'])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toMatch(new RegExp(`^Usage: groupcast ${name} `))
@@ -124,7 +124,7 @@ describe.each(['serve', 'check-config'])('%s with a wrong configuration', (name)
       stdout: '',
       stderr: [
         'port (flag --port) is "x": it must be a whole number from 0 to 65535.',
-        'apiKeys[1] (flag --api-key) is not valid (its value is not shown): it must be at least 16 visible ASCII characters without spaces.',
+        'apiKeys[1] (flag --api-key) is not valid (its value is not shown): it must be at least 16 visible ASCII characters without spaces, or an object with key, scopes and groups.',
         'allowedOrigins[0] (flag --allowed-origin) is "a": it must be an origin such as "https://app.example" (scheme, host and port exactly), or "*" for any page.',
         'logLevel (variable GROUPCAST_LOG_LEVEL) is "loud": it must be "silent", "error", "warn", "info" or "debug".',
         'prot (file groupcast.config.json) is not a configuration key. Did you mean "port"?',
@@ -150,6 +150,22 @@ describe.each(['serve', 'check-config'])('%s with a wrong configuration', (name)
 })
 
 describe('check-config', () => {
+  test('shows no secret, wherever it stands', async () => {
+    const secret = 'vR8mQ2xLp0aZk7WcT4bY9nHe3sJd6fGu'
+    const env = {
+      GROUPCAST_API_KEYS: JSON.stringify([`${secret}1`, { key: `${secret}2`, scopes: ['read'] }]),
+      GROUPCAST_AUTH_KEYS: JSON.stringify([{ kid: '1', algorithm: 'HS256', secret }]),
+    }
+    const several = await groupcast(['check-config'], { env })
+    const one = await groupcast(['check-config'], { env: { GROUPCAST_AUTH_SECRET: secret } })
+    for (const { code, stdout, stderr } of [several, one]) {
+      expect([code, stderr]).toEqual([0, ''])
+      expect(stdout).toContain('***')
+      expect(stdout).not.toContain(secret)
+    }
+    expect(several.stdout).toContain('"scopes"')
+  })
+
   test('prints ok and what serve would use, with secrets masked', async () => {
     writeFileSync(join(cwd, 'groupcast.config.yaml'), `port: 9000\napiKeys: [${KEY}, second-${KEY}]\n`)
     const args = ['check-config', '--no-playground', '--insecure', '--drain-ms', '5']

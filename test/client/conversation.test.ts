@@ -206,6 +206,60 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
     })
   })
 
+  describe('the token', () => {
+    test('is asked for anew before it expires, and sent over the same connection', async () => {
+      const tokens = ['first', 'second', 'third']
+      const getToken = vi.fn(async () => tokens.shift())
+      const { network, opened } = setUp({ ...only, getToken })
+      const attempt = await opened()
+      attempt.say({ expiring: { inMs: 60_000 } })
+      await hasSent(attempt, 1)
+      attempt.say({ reply: 1, result: { expiresInMs: 600_000 } })
+      attempt.say({ expiring: { inMs: 60_000 } })
+      await hasSent(attempt, 2)
+      expect(attempt.commands).toEqual([
+        { token: 'second', reply: 1 },
+        { token: 'third', reply: 2 },
+      ])
+      expect(network.attempts).toHaveLength(1)
+    })
+
+    test('that cannot be had, or is refused, ends nothing: the hub does, in time', async () => {
+      let calls = 0
+      const getToken = () => {
+        if (++calls === 2) throw new Error('offline')
+        return 'a'
+      }
+      const { client, opened } = setUp({ ...only, getToken })
+      const attempt = await opened()
+      const unhandled = await unhandledOf(async () => {
+        attempt.say({ expiring: { inMs: 60_000 } })
+        attempt.say({ expiring: { inMs: 60_000 } })
+        await hasSent(attempt, 1)
+        attempt.say({ reply: 1, error: { code: 'invalid-token', message: 'no' } })
+        await until('it was heard', () => calls === 3)
+      })
+      expect(unhandled).toEqual([])
+      expect(client.state).toBe('open')
+    })
+
+    test('that does not allow a group any more: the group is left, told, and not asked for again', async () => {
+      const { client, network, opened, clock } = setUp({ ...only, groups: ['a', 'b'] })
+      const told: unknown[] = []
+      client.onLeft((groups) => told.push(groups))
+      const attempt = await opened()
+      attempt.say({ left: { groups: ['a'] } })
+      await until('it is told', () => told.length === 1)
+      expect(told).toEqual([['a']])
+      expect(client.groups).toEqual(['b'])
+      attempt.close(4014)
+      await until('it waits', () => client.state === 'waiting')
+      clock.advance(5_000)
+      const next = await network.next()
+      expect(next.url.searchParams.getAll('group')).toEqual(['b'])
+    })
+  })
+
   describe('sending', () => {
     test('resolves with the result of its own reply', async () => {
       const { client, opened } = setUp(only)

@@ -30,10 +30,9 @@ const LISTEN = (url: string) => `
   })
   globalThis.hear = () => ({ ...heard, readyState: source.readyState })
 `
+const HTML = '<!doctype html><link rel="icon" href="data:,"><title>plain</title>'
 const PAGE: RequestListener = (_request, response) =>
-  response
-    .writeHead(200, { 'Content-Type': 'text/html' })
-    .end('<!doctype html><link rel="icon" href="data:,"><title>plain</title>')
+  response.writeHead(200, { 'Content-Type': 'text/html' }).end(HTML)
 
 let browser: Browser
 
@@ -63,7 +62,7 @@ async function setUp({ history = {}, isElsewhere = false }: SetUpOptions = {}) {
       // It comes back after a second, and not much later.
       limits: { retrySpreadMs: 1 },
     },
-    PAGE,
+    (_request, response) => response.end(HTML, 200, 'text/html'),
   )
   const proxy = await startCuttingProxy(url)
   const page = await browser.newPage()

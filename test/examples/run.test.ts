@@ -18,6 +18,7 @@ const EVENTS: Readonly<Record<string, string>> = {
   express: '/events?group=sensors',
   fastify: '/events?group=sensors',
   chat: '/chat/lobby?name=ann',
+  members: '/news',
   worker: '/events',
   stream: '/events',
 }

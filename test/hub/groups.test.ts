@@ -57,7 +57,7 @@ class FakeConnection {
     this.format = format
     this.route = route
     this.outbox = new Outbox(format, 'close', host, { overflowed() {}, dropped() {} })
-    this.outbox.open(this.link, null)
+    this.outbox.open(this.link, [])
   }
 
   movedTo(name: string, index: number): void {

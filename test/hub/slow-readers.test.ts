@@ -53,7 +53,7 @@ class FakeClient {
         this.droppedCount += count
       },
     })
-    this.outbox.open(this.link, null)
+    this.outbox.open(this.link, [])
   }
 
   get messages() {

@@ -65,11 +65,28 @@ describe('defaults', () => {
       port: 8000,
       path: '/events',
       backend: 'node',
+      tls: { cert: false, key: false },
+      trustedProxies: [],
       layer: 'memory',
       groups: [],
       journal: false,
       maxHistoryBytes: 268_435_456,
       apiKeys: [],
+      auth: {
+        algorithm: 'HS256',
+        secret: false,
+        publicKey: false,
+        keys: [],
+        jwksUrl: false,
+        algorithms: ['RS256', 'ES256', 'EdDSA'],
+        issuer: [],
+        audience: [],
+        maxLifetimeSeconds: 86_400,
+        leewaySeconds: 5,
+        cookie: false,
+        query: false,
+        required: false,
+      },
       allowedOrigins: [],
       allowedHosts: ['localhost', '127.0.0.1', '[::1]'],
       playground: true,
@@ -261,8 +278,23 @@ describe('problems', () => {
     ],
     [
       'another back end',
-      { flags: { backend: 'uws' } },
-      'backend (flag --backend) is "uws": it must be "node".',
+      { flags: { backend: 'bun' } },
+      'backend (flag --backend) is "bun": it must be "node" or "uws".',
+    ],
+    [
+      'a certificate without its key',
+      { flags: { 'tls.cert': './cert.pem' } as never },
+      'tls.cert (flag --tls-cert) is given and tls.key is not: TLS needs both.',
+    ],
+    [
+      'a key without its certificate',
+      { env: { GROUPCAST_TLS_KEY: './key.pem' } },
+      'tls.key (variable GROUPCAST_TLS_KEY) is given and tls.cert is not: TLS needs both.',
+    ],
+    [
+      'a proxy that is none',
+      { flags: { trustedProxies: ['10.0.0.0/33'] } },
+      'trustedProxies[0] (flag --trusted-proxy) is "10.0.0.0/33": it must be an IP address, or a network such as "10.0.0.0/8".',
     ],
     [
       "a layer's URL, without its password",
@@ -296,17 +328,17 @@ describe('problems', () => {
     [
       'a short key, not shown',
       { flags: { apiKeys: ['hush'] } },
-      'apiKeys[0] (flag --api-key) is not valid (its value is not shown): it must be at least 16 visible ASCII characters without spaces.',
+      'apiKeys[0] (flag --api-key) is not valid (its value is not shown): it must be at least 16 visible ASCII characters without spaces, or an object with key, scopes and groups.',
     ],
     [
       'a key that is no text, not shown',
       { file: { apiKeys: [KEY, 1234567890123456] } },
-      `apiKeys[1] (${FILE}) is not valid (its value is not shown): it must be at least 16 visible ASCII characters without spaces.`,
+      `apiKeys[1] (${FILE}) is not valid (its value is not shown): it must be at least 16 visible ASCII characters without spaces, or an object with key, scopes and groups.`,
     ],
     [
       'one key in place of a list, not shown',
       { file: { apiKeys: 'hush-hush-hush-hush' } },
-      `apiKeys (${FILE}) is not valid (its value is not shown): it must be a list of strings.`,
+      `apiKeys (${FILE}) is not valid (its value is not shown): it must be a list of strings, or of objects (in a variable: as JSON).`,
     ],
     [
       'an origin with a slash at its end',
@@ -406,7 +438,7 @@ describe('problems', () => {
     [
       'a word of a rule',
       { file: { groups: [{ match: 'a', join: 'none' }] } },
-      `groups[0].join (${FILE}) is "none": it must be "anyone" or "nobody".`,
+      `groups[0].join (${FILE}) is "none": it must be "anyone", "authenticated", "token" or "nobody".`,
     ],
     [
       'a misspelt key of a rule',
@@ -703,7 +735,7 @@ describe('the file', () => {
 
   test('the example of the docs is valid', () => {
     const example = /```json\n([\s\S]*?)```/.exec(configurationMarkdown())?.[1] ?? ''
-    expect(configOf({ file: example }).groups).toHaveLength(2)
+    expect(configOf({ file: example }).groups).toHaveLength(3)
   })
 })
 
@@ -780,5 +812,47 @@ describe('findJsonError', () => {
   test('everything before the error could go on as JSON', () => {
     expect(findJsonError('{"a":[1,2}')).toEqual({ offset: 9, expected: '"," or "]"' })
     expect(findJsonError('{"a":tru}')).toEqual({ offset: 5, expected: 'a value' })
+  })
+})
+
+describe('auth', () => {
+  const SECRET = 'vR8mQ2xLp0aZk7WcT4bY9nHe3sJd6fGu'
+
+  test.each<[string, object, string]>([
+    ['a weak secret', { secret: 'a'.repeat(40) }, 'key.secret is easy to guess'],
+    ['a short secret', { secret: 'too-short-to-be-one' }, 'key.secret is shorter than 32 bytes'],
+    ['a well-known secret', { secret: 'your-256-bit-secret-your-256-bit' }, 'key.secret is'],
+    ['two ways at once', { secret: SECRET, jwksUrl: 'https://a.example/jwks' }, 'give one of secret'],
+    ['a URL in the open', { jwksUrl: 'http://a.example/jwks' }, 'jwksUrl is "http://a.example/jwks"'],
+    ['no key at all', { audience: ['chat'] }, 'has no key to check tokens with'],
+    [
+      'a public key as a secret',
+      {
+        secret: '-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----',
+      },
+      'a public key, which everybody has',
+    ],
+  ])('%s is refused before the server starts, and not shown', (_what, auth, text) => {
+    const [problem = ''] = textsOf({ file: { auth } })
+    expect(problem).toContain(text)
+    expect(problem).toContain('(file groupcast.config.json)')
+    for (const secret of ['aaaa', 'too-short', 'your-256', SECRET, 'MFkw'])
+      expect(problem).not.toContain(secret)
+  })
+
+  test('a rule about tokens needs a key to check them with', () => {
+    const groups = [{ match: 'team.*', join: 'token' }]
+    expect(textsOf({ file: { groups } })[0]).toContain('has a rule for "team.*" about tokens')
+    expect(configOf({ file: { groups, auth: { secret: SECRET } } }).groups[0]?.join).toBe('token')
+  })
+
+  test('the secret and keys with scopes may come from variables', () => {
+    const key = { key: KEY, scopes: ['publish'], groups: ['chat.*'] }
+    const config = configOf({
+      env: { GROUPCAST_AUTH_SECRET: SECRET, GROUPCAST_API_KEYS: JSON.stringify([KEY.toUpperCase(), key]) },
+    })
+    expect(config.auth.secret).toBe(SECRET)
+    expect(config.apiKeys).toEqual([KEY.toUpperCase(), key])
+    expect(textsOf({ env: { GROUPCAST_API_KEYS: '[{"key":"' } })).toHaveLength(1)
   })
 })

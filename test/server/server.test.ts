@@ -7,13 +7,14 @@ import { loadConfig } from '../../src/server/config/load.ts'
 import { startServer } from '../../src/server/server.ts'
 import { openClient } from '../support/clients.ts'
 import { connectRaw, openRawWebSocket, parseResponse, type RawClient, requestHead } from '../support/raw.ts'
+import { nature, serverKind } from '../support/servers.ts'
 import { until, within } from '../support/until.ts'
 
 async function start(
   flags: Readonly<Record<string, unknown>> = {},
   env: Readonly<Record<string, string>> = {},
 ) {
-  const loaded = loadConfig({ flags: { port: 0, ...flags }, env, cwd: '/nowhere' })
+  const loaded = loadConfig({ flags: { port: 0, backend: serverKind.name, ...flags }, env, cwd: '/nowhere' })
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
   const server = await startServer(loaded.config)
   // One test lets it fail.
@@ -112,8 +113,9 @@ test('a client that never finishes its headers is cut', async () => {
   socket.setEncoding('utf8').on('data', (text) => {
     answer += text
   })
-  await within('the end', once(socket, 'close'))
-  expect(answer).toMatch(/^HTTP\/1.1 408 /)
+  // uWebSockets.js has a time of its own, of about ten seconds.
+  await within('the end', once(socket, 'close'), 20_000)
+  expect(answer).toMatch(nature.answersStrangers ? /^HTTP\/1.1 408 / : /^$/)
 })
 
 test('with API keys the API needs one, the streams do not', async () => {
@@ -174,7 +176,9 @@ describe('close', () => {
     await until('the body is asked for', () => client.text.includes(CONTINUE))
     return client
   }
-  const answerTo = (client: RawClient) => parseResponse(client.bytes.subarray(CONTINUE.length))
+  // Some servers say it more than once.
+  const answerTo = (client: RawClient) =>
+    parseResponse(client.bytes.subarray(client.text.lastIndexOf(CONTINUE) + CONTINUE.length))
 
   test('requests that have begun are answered', async () => {
     // The symptom was a publisher whose connection broke in the middle of its request: closing cut all sockets once the hub's
@@ -273,4 +277,20 @@ describe('close', () => {
 test('a port that is taken rejects with EADDRINUSE and leaves nothing running', async () => {
   const { url } = await start()
   await expect(start({ port: Number(new URL(url).port) })).rejects.toMatchObject({ code: 'EADDRINUSE' })
+})
+
+test('bulks follow each other on one connection', async () => {
+  // The symptom was a connection that was closed ten seconds after the first bulk: it had been left paused when the last part of the body
+  // had come.
+  const { url } = await start()
+  const client = await connectRaw(url)
+  const body = `${JSON.stringify({ groups: ['a'], message: { type: 'm', text: 'x'.repeat(100) } })}\n`.repeat(
+    200,
+  )
+  const headers = { 'Content-Type': 'application/x-ndjson', 'Content-Length': String(body.length) }
+  for (let n = 1; n <= 5; n++) {
+    client.write(requestHead('POST', '/api/publish', headers) + body)
+    await until('it is answered', () => client.text.split('HTTP/1.1 200').length === n + 1)
+    await until('its answer has ended', () => client.text.split('\r\n0\r\n\r\n').length === n + 1)
+  }
 })

@@ -1,3 +1,7 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
 /** A key and a self-signed certificate for `localhost`, for servers of tests alone. Valid for a hundred years. */
 export const CERTIFICATE = {
   key: `-----BEGIN EC PRIVATE KEY-----
@@ -18,4 +22,17 @@ zj0EAwIDSAAwRQIhAMfF3R5kop+x7IjJBdCDjQXY4YbTaex2O+9pEMerzT1MAiA8
 TP3rPNufThPRvP53tJMJmwiKSPZAALLUm5enJqxMBQ==
 -----END CERTIFICATE-----
 `,
+}
+
+let files: { readonly key: string; readonly cert: string } | null = null
+
+/** The same as files, for servers that read their own. They are gone with the process. */
+export function certificateFiles(): { readonly key: string; readonly cert: string } {
+  if (files !== null) return files
+  const folder = mkdtempSync(join(tmpdir(), 'groupcast-certificate-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  files = { key: join(folder, 'key.pem'), cert: join(folder, 'cert.pem') }
+  writeFileSync(files.key, CERTIFICATE.key)
+  writeFileSync(files.cert, CERTIFICATE.cert)
+  return files
 }

@@ -254,8 +254,13 @@ function parseChunks(bytes: Buffer): Pick<RawResponse, 'body' | 'isComplete' | '
     const lineEnd = bytes.indexOf('\r\n', at)
     const size = lineEnd === -1 ? Number.NaN : Number.parseInt(bytes.subarray(at, lineEnd).toString(), 16)
     const end = lineEnd + 2 + size
-    if (lineEnd === -1 || bytes.length < end + 2) {
+    if (lineEnd === -1 || bytes.length < end) {
       return { body: Buffer.concat(parts).toString(), isComplete: false, rest: bytes.subarray(at) }
+    }
+    // uWebSockets.js ends a chunk when it begins the next.
+    if (bytes.length < end + 2) {
+      parts.push(bytes.subarray(lineEnd + 2, end))
+      return { body: Buffer.concat(parts).toString(), isComplete: false, rest: bytes.subarray(end) }
     }
     if (Number.isNaN(size) || bytes.toString('latin1', end, end + 2) !== '\r\n') {
       throw new Error(`Not a chunk: ${JSON.stringify(bytes.toString('latin1', at, at + 40))}`)

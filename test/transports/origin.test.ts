@@ -1,10 +1,7 @@
 /** Pages of other origins: refused on every transport, unless they are listed; and names that were pointed here by others. */
-import { createServer } from 'node:https'
-import { createHub, groupsConsumer } from 'groupcast'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { CERTIFICATE } from '../support/certificate.ts'
-import { listen, startTestHub, stop } from '../support/hub-server.ts'
+import { startTestHub } from '../support/hub-server.ts'
 import { connectRaw, handshake, type RawClient, requestHead } from '../support/raw.ts'
 import { until } from '../support/until.ts'
 
@@ -248,15 +245,8 @@ describe('CORS', () => {
 })
 
 test('behind TLS that this process ends, a page without it is another origin', async () => {
-  const hub = createHub()
-  hub.consumer('/events', groupsConsumer())
-  const server = createServer(CERTIFICATE)
-  hub.attach(server)
-  const { host } = new URL(await listen(server))
-  onTestFinished(async () => {
-    await hub.close({ deadlineMs: 500 })
-    await stop(server)
-  })
+  const { url } = await startTestHub({ tls: true })
+  const { host } = new URL(url)
   const statusFor = (origin: string) =>
     new Promise<number>((resolve) => {
       const client = new WebSocket(`wss://${host}/events`, {

@@ -1,12 +1,13 @@
 /** The end: every client is told to come back and gets what was sent before, nobody waits for ever, and nothing is left behind. */
-import { createServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { EventSource } from 'eventsource'
 import { createHub, DEFAULT_LIMITS, groupsConsumer } from 'groupcast'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { CLIENT_KINDS } from '../support/clients.ts'
-import { listen, startTestHub, stop } from '../support/hub-server.ts'
+import { startTestHub } from '../support/hub-server.ts'
 import { connectRaw, handshake, openRawWebSocket, parseResponse, requestHead } from '../support/raw.ts'
+import { serverKind } from '../support/servers.ts'
 import { trackingConsumer } from '../support/tracking-consumer.ts'
 import { until, within } from '../support/until.ts'
 
@@ -141,10 +142,10 @@ test('an EventSource comes back to the next hub on its own', { timeout: 20_000 }
   await until('it is in', () => hub.stats.opened === 1)
   await hub.groupSend('a', { type: 'first' })
   await until('it has it', () => got.length === 1)
-  const next = createHub({ limits })
+  const next = createHub({ limits, backend: serverKind.backend() })
   next.consumer('/events', groupsConsumer())
   const closing = hub.close()
-  next.attach(server)
+  server.attach(next as never)
   await closing
   await until('it has come back', () => next.stats.opened === 1)
   await next.groupSend('a', { type: 'second' })
@@ -155,16 +156,21 @@ test('an EventSource comes back to the next hub on its own', { timeout: 20_000 }
 })
 
 describe('while the hub drains', () => {
-  /** A hub that drains until `finish` is called: one client does not answer its close frame. */
+  /** A hub that drains until `finish` is called. */
   async function startDraining() {
     const testHub = await startTestHub()
     const last = await openRawWebSocket(testHub.url, '/events?group=a')
-    const closing = testHub.hub.close()
+    let finish = () => {}
+    const pending = new Promise<void>((resolve) => {
+      finish = resolve
+    })
+    const closing = testHub.hub.close({ pending })
     await until('the last one is told', () => last.closeFrame !== null)
     expect(testHub.hub.status).toMatchObject({ ready: false, draining: true })
     return {
       ...testHub,
       async finish() {
+        finish()
         last.end()
         await within('the end', closing)
       },
@@ -244,8 +250,10 @@ test('a message posted to a connection that is closing is refused, not taken and
 
 describe('nothing is left behind', () => {
   /** Listeners of an object by event. */
-  const listenersOf = (emitter: Socket | Server) =>
-    Object.fromEntries(emitter.eventNames().map((name) => [String(name), emitter.listenerCount(name)]))
+  const listenersOf = (emitter: Socket | Server | null) =>
+    emitter === null
+      ? null
+      : Object.fromEntries(emitter.eventNames().map((name) => [String(name), emitter.listenerCount(name)]))
 
   test('on a keep-alive socket that carries one stream after another', async () => {
     const { hub, server, url } = await startTestHub()
@@ -259,7 +267,7 @@ describe('nothing is left behind', () => {
       },
     })
     let socket: Socket | null = null
-    server.once('connection', (got: Socket) => {
+    server.node?.once('connection', (got: Socket) => {
       socket = got
     })
     const client = await connectRaw(url)
@@ -274,11 +282,11 @@ describe('nothing is left behind', () => {
       answered++
       // Node takes the response's own listeners off its socket a moment later.
       await new Promise((resolve) => setImmediate(resolve))
-      return listenersOf(socket as unknown as Socket)
+      return listenersOf(socket as Socket | null)
     }
     client.write(requestHead('GET', '/app'))
     const before = await finished()
-    const serverBefore = listenersOf(server)
+    const serverBefore = listenersOf(server.node)
     for (const accept of [SSE, NDJSON, SSE, NDJSON]) {
       client.write(requestHead('GET', '/ids?group=a', accept))
       const count = ids.length
@@ -294,19 +302,14 @@ describe('nothing is left behind', () => {
     expect(await finished()).toEqual(before)
     client.write(requestHead('GET', '/app'))
     expect(await finished()).toEqual(before)
-    expect(listenersOf(server)).toEqual(serverBefore)
+    expect(listenersOf(server.node)).toEqual(serverBefore)
     expect(client.isEnded).toBe(false)
   })
 
   test('the server closes by itself once the hub has', async () => {
-    const hub = createHub()
-    hub.consumer('/events', groupsConsumer())
-    const server = createServer()
+    const { hub, server, url } = await startTestHub()
     const sockets = new Set<Socket>()
-    server.on('connection', (socket) => sockets.add(socket))
-    hub.attach(server)
-    const url = await listen(server)
-    onTestFinished(() => stop(server))
+    server.node?.on('connection', (socket) => sockets.add(socket))
     const heads = [
       handshake('/events?group=a'),
       requestHead('GET', '/events?group=a', SSE),
@@ -331,9 +334,12 @@ describe('nothing is left behind', () => {
     }
     await within('the end of the hub', closing)
     expect(hub.stats).toMatchObject({ groups: 0, connections: { websocket: 0, sse: 0, ndjson: 0 } })
-    await within('the end of the server', new Promise((resolve) => server.close(resolve)), 2_000)
+    await within('the end of the server', server.close(), 2_000)
     await until('no socket is left', () => [...sockets].every(({ destroyed }) => destroyed))
-    expect([server.listenerCount('upgrade'), server.listenerCount('request')]).toEqual([0, 0])
+    if (server.node !== null) {
+      // The application's own.
+      expect([server.node.listenerCount('upgrade'), server.node.listenerCount('request')]).toEqual([0, 1])
+    }
   })
 
   test('newcomers that were refused and never answer are cut in their time', async () => {
@@ -342,7 +348,7 @@ describe('nothing is left behind', () => {
     const clients = [await openRawWebSocket(url, '/no'), await openRawWebSocket(url, '/no')]
     for (const client of clients) await until('it is told', () => client.closeFrame !== null)
     await hub.close()
-    await within('the end of the server', new Promise((resolve) => server.close(resolve)), 2_000)
+    await within('the end of the server', server.close(), 2_000)
     for (const client of clients) await until('it is cut', () => client.isEnded || client.isClosed)
   })
 

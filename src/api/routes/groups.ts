@@ -19,10 +19,11 @@ function listRoute({ hub }: Context): Route {
     id: 'listGroups',
     tag: 'groups',
     summary: 'The groups that have members on this node',
-    access: 'key',
+    access: 'read',
+    looksAtGroups: true,
     answers: [{ status: 200, description: 'Sorted by name.', mediaType: JSON_TYPE, schema: GROUPS }],
     errors: ['internal-error'],
-    handle: () => json(200, { groups: hub.groups() }),
+    handle: ({ grant }) => json(200, { groups: hub.groups().filter(({ name }) => grant.allows(name)) }),
   })
 }
 
@@ -34,7 +35,7 @@ function groupRoute({ hub }: Context): Route {
     tag: 'groups',
     summary: 'One group as seen on this node',
     description: 'A group exists while it has members; one without any is answered with zeros.',
-    access: 'key',
+    access: 'read',
     parameter: GROUP_PARAMETER,
     answers: [{ status: 200, description: 'Its connections.', mediaType: JSON_TYPE, schema: GROUP }],
     errors: ['internal-error'],
@@ -55,7 +56,7 @@ function historyRoute({ hub }: Context): Route {
     tag: 'groups',
     summary: 'The messages that a group has kept',
     description: HISTORY_TEXT,
-    access: 'key',
+    access: 'read',
     parameter: GROUP_PARAMETER,
     query: HISTORY_QUERY,
     answers: [{ status: 200, description: 'A page of them.', mediaType: JSON_TYPE, schema: HISTORY }],
@@ -94,7 +95,7 @@ function closeRoute({ hub }: Context): Route {
     id: 'closeConnection',
     tag: 'connections',
     summary: 'Close a connection, on any node',
-    access: 'key',
+    access: 'admin',
     parameter: CONNECTION_PARAMETER,
     query: CLOSE_QUERY,
     answers: [

@@ -27,7 +27,7 @@ function groupSendRoute(context: Context): Route {
     summary: 'Send a message to a group',
     description:
       'Answers when the channel layer has accepted the message. An error means that nobody has got it; only after 504 (`layer-timeout`) nobody knows.',
-    access: 'key',
+    access: 'publish',
     parameter: GROUP_PARAMETER,
     bodies: [{ type: JSON_TYPE, schema: MESSAGE }],
     answers: [{ status: 200, description: 'Accepted.', mediaType: JSON_TYPE, schema: SENT }],
@@ -63,7 +63,8 @@ function publishRoute(context: Context): Route {
     tag: 'messages',
     summary: 'Send messages to several groups',
     description: PUBLISH_TEXT,
-    access: 'key',
+    access: 'publish',
+    looksAtGroups: true,
     bodies: [
       { type: JSON_TYPE, schema },
       { type: NDJSON_TYPE, schema, description: lines },
@@ -76,10 +77,11 @@ function publishRoute(context: Context): Route {
         schema: PUBLISHED,
       },
     ],
-    async handle({ request, bodyType }) {
-      if (bodyType === NDJSON_TYPE) return streamed(200, JSON_TYPE, publisher.publishLines(request.body))
+    async handle({ request, bodyType, grant }) {
+      if (bodyType === NDJSON_TYPE)
+        return streamed(200, JSON_TYPE, publisher.publishLines(request.body, grant))
       const value = await readJson(request, options.maxBodyBytes, hub.limits.maxJsonDepth)
-      return jsonText(200, await publisher.publish(value))
+      return jsonText(200, await publisher.publish(value, grant))
     },
   })
 }
@@ -93,7 +95,7 @@ function channelSendRoute(context: Context): Route {
     summary: 'Send a message to a channel',
     description:
       'To a named channel, whose messages go to one reader each, or to the channel of a connection.',
-    access: 'key',
+    access: 'publish',
     parameter: CHANNEL_PARAMETER,
     bodies: [{ type: JSON_TYPE, schema: MESSAGE }],
     answers: [{ status: 202, description: 'In the queue.', mediaType: JSON_TYPE, schema: NOTHING }],

@@ -62,7 +62,7 @@ function metricsRoute({ hub, options }: Context): Route {
     id: 'metrics',
     tag: 'server',
     summary: 'Metrics for Prometheus',
-    access: 'key',
+    access: 'read',
     answers: [{ status: 200, description: 'The text format.', mediaType: 'text/plain', schema: z.string() }],
     errors: ['internal-error'],
     async handle() {

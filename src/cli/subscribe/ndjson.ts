@@ -7,7 +7,7 @@ import { addressOf, type Ending, LOST, type Received, type Target } from './tran
 /** See `Connect`. */
 export async function* connectNdjson(target: Target, signal: AbortSignal): AsyncGenerator<Received, Ending> {
   const url = addressOf(target)
-  const opened = await openStream(url, 'application/x-ndjson', signal)
+  const opened = await openStream(url, 'application/x-ndjson', target, signal)
   if ('ending' in opened) return opened.ending
   yield { kind: 'open' }
   try {

@@ -10,7 +10,7 @@ export async function* connectSse(target: Target, signal: AbortSignal): AsyncGen
   const inbox = new Inbox<Received, Ending>()
   const address = addressOf(target)
   address.searchParams.set('envelope', '1')
-  const source = open(address, signal, inbox)
+  const source = open(address, target, signal, inbox)
   listen(source, target.envelope, inbox)
   const stop = () => inbox.end(LOST)
   signal.addEventListener('abort', stop, { once: true })
@@ -24,9 +24,10 @@ export async function* connectSse(target: Target, signal: AbortSignal): AsyncGen
 }
 
 /** An `EventSource` whose first failure is the last: when to connect again is for the caller to say. */
-function open(url: URL, signal: AbortSignal, inbox: Inbox<Received, Ending>): EventSource {
+function open(url: URL, target: Target, signal: AbortSignal, inbox: Inbox<Received, Ending>): EventSource {
   const fetchOnce = async (_: unknown, init: { signal: AbortSignal }) => {
-    const opened = await openStream(url, 'text/event-stream', AbortSignal.any([signal, init.signal]))
+    const either = AbortSignal.any([signal, init.signal])
+    const opened = await openStream(url, 'text/event-stream', target, either)
     if ('response' in opened) return opened.response
     inbox.end(opened.ending)
     throw new Error(opened.ending.text)

@@ -1,6 +1,6 @@
 /** Opens a streamed response: what SSE and ndjson have in common. */
 import { ANSWER_TIMEOUT_MS, networkFault, refusalOf } from '../http.ts'
-import { type Ending, LOST } from './transport.ts'
+import { type Ending, LOST, type Target } from './transport.ts'
 
 /** A response that has begun, or why it has not. */
 export type Opened =
@@ -8,7 +8,12 @@ export type Opened =
   | { readonly ending: Ending }
 
 /** Requests a stream of the given media type. Does not reject. */
-export async function openStream(url: URL, mediaType: string, signal: AbortSignal): Promise<Opened> {
+export async function openStream(
+  url: URL,
+  mediaType: string,
+  { authorization }: Pick<Target, 'authorization'>,
+  signal: AbortSignal,
+): Promise<Opened> {
   // The limit is for the beginning of the answer only: a signal with a timeout would cut the stream too.
   const timeout = new AbortController()
   const timer = setTimeout(
@@ -17,7 +22,7 @@ export async function openStream(url: URL, mediaType: string, signal: AbortSigna
   )
   try {
     const response = await fetch(url, {
-      headers: { accept: mediaType, 'cache-control': 'no-store' },
+      headers: { accept: mediaType, 'cache-control': 'no-store', ...authorization },
       signal: AbortSignal.any([signal, timeout.signal]),
       redirect: 'manual',
     })

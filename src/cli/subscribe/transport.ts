@@ -7,6 +7,8 @@ export interface Target {
   readonly url: URL
   /** Whether messages are told in their envelopes. */
   readonly envelope: boolean
+  /** Who it is: a header, where there is a token. */
+  readonly authorization: { readonly authorization?: string }
   /** Where to go on from; `null`: with what comes next, or with what the URL asks for. */
   readonly cursor: string | null
 }

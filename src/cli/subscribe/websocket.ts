@@ -37,6 +37,7 @@ function open(target: Target): WebSocket {
   return new WebSocket(address, [ENVELOPE_PROTOCOL], {
     handshakeTimeout: ANSWER_TIMEOUT_MS,
     perMessageDeflate: false,
+    headers: target.authorization,
   })
 }
 

@@ -1,16 +1,19 @@
 /** What keys of the configuration mean for each other. Each check looks at single values: others may be wrong. */
+import { MisuseError } from '../../errors.ts'
 import { parseLayerUrl } from '../layer-url.ts'
+import { authenticateOf } from './auth.ts'
 import { isLoopback } from './loopback.ts'
 import type { ConfigProblem } from './problems.ts'
-import { configSchema } from './schema.ts'
+import { type Config, configSchema } from './schema.ts'
+import { SETTINGS } from './settings.ts'
 
 type Raw = Readonly<Record<string, unknown>>
 type SourceOf = (key: string) => string
 
 /** What is wrong with keys together. */
 export function crossProblems(raw: Raw, sourceOf: SourceOf): ConfigProblem[] {
-  return [openToOthers, journalOfNothing, journalBesideBroker, historyWithDjango].flatMap((check) =>
-    check(raw, sourceOf),
+  return [openToOthers, journalOfNothing, journalBesideBroker, historyWithDjango, halfOfTls].flatMap(
+    (check) => check(raw, sourceOf),
   )
 }
 
@@ -70,4 +73,45 @@ function historyWithDjango(raw: Raw, sourceOf: SourceOf): ConfigProblem[] {
     `groups[${index}].history (${source}) is given, and layer (${sourceOf('layer')}) is Django's, which keeps none: ` +
     'leave history out, or use another layer.'
   return [{ key: 'groups', source, text }]
+}
+
+/** A certificate without its key, or the other way round: whoever gave one believes that the server speaks TLS. */
+function halfOfTls(raw: Raw, sourceOf: SourceOf): ConfigProblem[] {
+  const tls = configSchema.shape.tls.safeParse(raw.tls)
+  if (!tls.success || (tls.data.cert === false) === (tls.data.key === false)) return []
+  const [key, missing] = tls.data.key === false ? ['tls.cert', 'tls.key'] : ['tls.key', 'tls.cert']
+  const source = sourceOf(key ?? '')
+  return [
+    { key: key ?? '', source, text: `${key} (${source}) is given and ${missing} is not: TLS needs both.` },
+  ]
+}
+
+/** Keys that cannot be used, and rules about tokens that nobody could have. */
+export function authProblems(config: Config, sourceOf: SourceOf): ConfigProblem[] {
+  const source = AUTH_KEYS.map(sourceOf).find((from) => from !== 'default') ?? 'default'
+  try {
+    if (authenticateOf(config) !== null) return []
+  } catch (error) {
+    if (!(error instanceof MisuseError)) throw error
+    return [{ key: 'auth', source, text: `auth (${source}) cannot be used: ${error.message}` }]
+  }
+  const rule = config.groups.find(({ join, send }) => isOfTokens(join) || isOfTokens(send))
+  if (rule === undefined && source === 'default') return []
+  const text =
+    rule === undefined
+      ? `auth (${source}) has no key to check tokens with: give auth.secret, auth.publicKey, auth.keys or auth.jwksUrl.`
+      : `groups (${sourceOf('groups')}) has a rule for ${JSON.stringify(rule.match)} about tokens, and there is no key to check them with: give auth.secret, auth.publicKey, auth.keys or auth.jwksUrl.`
+  return [
+    {
+      key: rule === undefined ? 'auth' : 'groups',
+      source: rule === undefined ? source : sourceOf('groups'),
+      text,
+    },
+  ]
+}
+
+const AUTH_KEYS = SETTINGS.map(({ key }) => key).filter((key) => key.startsWith('auth.'))
+
+function isOfTokens(who: string): boolean {
+  return who === 'authenticated' || who === 'token'
 }

@@ -3,12 +3,22 @@ import { GROUP_RULE_SETTINGS, SETTINGS, type Setting } from './settings.ts'
 
 /** The text of `docs/configuration.md`. */
 export function configurationMarkdown(): string {
-  const flags = SETTINGS.filter(({ key }) => !key.startsWith('limits.'))
+  const flags = SETTINGS.filter(({ key }) => !key.startsWith('limits.') && !key.startsWith('auth.'))
+  const auth = SETTINGS.filter(({ key }) => key.startsWith('auth.'))
   const limits = SETTINGS.filter(({ key }) => key.startsWith('limits.'))
   return `${INTRODUCTION}
 ## Keys
 
 ${table(['Key', 'Variable', 'Flag', 'Default', 'Meaning'], flags.map(row))}
+## Tokens
+
+Who clients are: [auth](auth.md) tells more. In the file these keys stand under \`auth\`. Without a key to check tokens with no client has an
+identity.
+
+${table(
+  ['Key', 'Variable', 'Default', 'Meaning'],
+  auth.map((setting) => row(setting).filter((_, column) => column !== 2)),
+)}
 ## Limits
 
 Bytes, counts and milliseconds, as the names say. Each can be set in the file, under \`limits\`, or by its variable.
@@ -47,8 +57,10 @@ set, the value, what is allowed. Keys and \`GROUPCAST_*\` variables that do not 
   "port": 8000,
   "groups": [
     { "match": "chat.*", "send": "anyone", "history": { "count": 200 } },
+    { "match": "team.*", "join": "token", "send": "token" },
     { "match": "internal.*", "join": "nobody" }
   ],
+  "auth": { "jwksUrl": "https://login.example/jwks.json", "audience": ["chat"] },
   "allowedOrigins": ["https://app.example"],
   "limits": { "heartbeatMs": 15000 }
 }
@@ -59,10 +71,12 @@ const CONCLUSION = `## Values in variables and flags
 
 - Lists of texts are separated by commas in a variable (\`GROUPCAST_ALLOWED_ORIGINS=https://a.example,https://b.example\`); a
   flag is repeated (\`--allowed-origin https://a.example --allowed-origin https://b.example\`).
-- \`GROUPCAST_GROUPS\` is the list of rules as JSON.
+- \`GROUPCAST_GROUPS\` is the list of rules as JSON, \`GROUPCAST_AUTH_KEYS\` that of the keys; lists of texts may be JSON too, as
+  \`GROUPCAST_API_KEYS\` must be where keys have scopes.
 - \`true\`, \`1\`, \`false\` and \`0\` are the booleans.
-- Prefer a variable or the file for \`apiKeys\`: other users of the machine can see a program's flags.
-- \`GROUPCAST_API_KEY\`, without the S, is the one key that \`groupcast publish\` sends; the server does not read it.
+- Prefer a variable or the file for \`apiKeys\` and \`auth.secret\`: other users of the machine can see a program's flags.
+- \`GROUPCAST_API_KEY\`, without the S, is the one key that \`groupcast publish\` sends, \`GROUPCAST_TOKEN\` the token that
+  \`groupcast subscribe\` sends; the server reads neither.
 - In Kubernetes a Service named \`groupcast\` puts \`GROUPCAST_PORT=tcp://…\` and other variables into the pods of its namespace:
   set \`enableServiceLinks: false\`, or name the Service otherwise.
 

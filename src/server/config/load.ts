@@ -1,6 +1,6 @@
 /** Loads the server's configuration: flags before variables before the file before the defaults. */
 import { resolve } from 'node:path'
-import { crossProblems } from './cross-checks.ts'
+import { authProblems, crossProblems } from './cross-checks.ts'
 import { filesIn, type NamedFile, readConfigFile } from './file.ts'
 import { type ConfigProblem, problemsOf } from './problems.ts'
 import { type Config, configSchema } from './schema.ts'
@@ -45,6 +45,7 @@ export function loadConfig({ flags, env, cwd }: ConfigInputs): LoadedConfig {
     ...(parsed.success ? [] : problemsOf(parsed.error.issues, raw, sourceOf)),
     ...variables.problems,
     ...crossProblems(raw, sourceOf),
+    ...(parsed.success ? authProblems(parsed.data, sourceOf) : []),
   ]
   if (!parsed.success || problems.length > 0) return { ok: false, problems }
   const source = new Map(SETTINGS.map(({ key }) => [key, sourceOf(key)]))

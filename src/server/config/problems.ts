@@ -60,8 +60,8 @@ function keyText(path: Path): string {
 }
 
 function sourceOfPath(path: Path, sourceOf: (key: string) => string): string {
-  const isLimit = path[0] === 'limits' && path.length > 1
-  return sourceOf(isLimit ? `limits.${String(path[1])}` : String(path[0]))
+  const isInside = ['auth', 'limits', 'tls'].includes(String(path[0])) && path.length > 1
+  return sourceOf(isInside ? `${String(path[0])}.${String(path[1])}` : String(path[0]))
 }
 
 function unknownKey(path: Path, sourceOf: (key: string) => string): ConfigProblem {
@@ -88,7 +88,8 @@ function suggestKey(path: Path): string {
   )
   const setting = SETTINGS.find(({ key }) => lastPart(key) === name)
   if (setting !== undefined) return ` Did you mean "${setting.key}"?`
-  const schema = path[0] === 'limits' ? unwrap(configSchema.shape.limits) : configSchema
+  const schema =
+    path[0] === 'limits' || path[0] === 'auth' ? unwrap(configSchema.shape[path[0]]) : configSchema
   return ` The keys are ${Object.keys((schema as z.ZodObject).shape).join(', ')}.`
 }
 

@@ -3,6 +3,7 @@
  * texts, and `docs/configuration.md`.
  */
 import { z } from 'zod'
+import { TOKEN_ALGORITHMS } from '../../auth/key-material.ts'
 import { HISTORY_DEFAULTS, MAX_AGE_SECONDS } from '../../history.ts'
 import { MAX_HISTORY_BYTES } from '../../layers/memory-options.ts'
 import { DEFAULT_LIMITS, type Limits } from '../../options.ts'
@@ -13,18 +14,20 @@ import {
   apiKey,
   directory,
   eventsPath,
+  file,
   groupPattern,
   listenHost,
   oneOf,
   origin,
+  proxy,
   urlHost,
   whole,
   wholeText,
 } from './values.ts'
 
 /** Who may do something to a group by asking for it. */
-const WHO = ['anyone', 'nobody'] as const
-const BACKENDS = ['node'] as const
+const WHO = ['anyone', 'authenticated', 'token', 'nobody'] as const
+const BACKENDS = ['node', 'uws'] as const
 const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const
 
 /** Loopback as the host of a URL. */
@@ -65,8 +68,14 @@ export const groupRuleSchema = z.strictObject({
     .register(settingInfo, {
       allowed: 'a pattern of 1–255 characters of A-Z a-z 0-9 . _ ~ : @ # $ / - and *',
     }),
-  join: who('anyone', 'Whether clients may join these groups.'),
-  send: who('nobody', 'Whether clients may send to these groups. The HTTP API always may.'),
+  join: who(
+    'anyone',
+    'Who may join these groups, and get their history: `anyone`; whoever is `authenticated` by a token; whoever has a `token` whose claims name the group; or `nobody`.',
+  ),
+  send: who(
+    'nobody',
+    'Who may send to these groups, in the same words. The HTTP API is not concerned: see `apiKeys`.',
+  ),
   slow: z
     .enum(SLOW_POLICIES)
     .default('close')
@@ -122,12 +131,120 @@ const limitsShape = {
     'A congested client that takes nothing for this long is dead; 1.25 ms longer for each byte that waits in its socket. The system hands over nothing more before a third of its buffer is free, 1.4 MB at most on Linux: less than 1,500,000 cuts clients that read 1 KB/s.',
   ),
   handshakeTimeoutMs: limit('handshakeTimeoutMs', 'Longest time from a request to its acceptance.'),
+  authenticateTimeoutMs: limit('authenticateTimeoutMs', 'Longest time to find out who a client is.'),
+  maxAuthentications: limit(
+    'maxAuthentications',
+    'How many clients are authenticated at once; 16 times as many may wait.',
+  ),
+  maxTickets: limit('maxTickets', 'Most one-time tickets that wait to be used.'),
+  maxRevocations: limit(
+    'maxRevocations',
+    'Most revoked identities that are remembered; beyond it the oldest give way, and all tokens of that age with them.',
+  ),
   closeTimeoutMs: limit('closeTimeoutMs', 'How long a closed client may take to go before it is cut.'),
   retrySpreadMs: limit(
     'retrySpreadMs',
     'An EventSource told to come back waits a second, and at random up to this much more.',
   ),
 } satisfies Record<keyof Limits, z.ZodType>
+
+const tlsFile = (what: string, name: 'cert' | 'key') =>
+  z
+    .union([file, z.literal(false)])
+    .default(false)
+    .describe(`File with the ${what} (PEM). \`false\`: plain HTTP.`)
+    .register(settingInfo, {
+      allowed: `the path of a file such as "./${name}.pem", or false`,
+      flag: `--tls-${name} <file>`,
+    })
+
+const text = z.string().min(1)
+const nothing = z.literal(false)
+const nameOf = (what: string) => ({ allowed: `the name of a ${what}, or false` })
+
+/** One key of `auth.keys`. */
+const tokenKeySchema = z.strictObject({
+  kid: text.register(settingInfo, { allowed: 'a text: what tokens name the key by' }),
+  algorithm: z.enum(TOKEN_ALGORITHMS).register(settingInfo, { allowed: oneOf(TOKEN_ALGORITHMS) }),
+  secret: text.optional().register(settingInfo, { allowed: 'at least 32 random bytes', isSecret: true }),
+  publicKey: text.optional().register(settingInfo, { allowed: 'a public key as PEM or JWK' }),
+})
+
+/** Keys of tokens are read where tokens are made ready: `auth.ts` says what is wrong with them. */
+const authShape = {
+  algorithm: z
+    .enum(TOKEN_ALGORITHMS)
+    .default('HS256')
+    .describe(
+      'What tokens are signed with, where there is one key: `HS256` with `auth.secret`, the others with `auth.publicKey`.',
+    )
+    .register(settingInfo, { allowed: oneOf(TOKEN_ALGORITHMS) }),
+  secret: z
+    .union([text, nothing])
+    .default(false)
+    .describe('The secret of `HS256`: at least 32 random bytes. Weak and well-known ones are refused.')
+    .register(settingInfo, { allowed: 'at least 32 random bytes, or false', isSecret: true }),
+  publicKey: z
+    .union([text, nothing])
+    .default(false)
+    .describe('The public key of `RS256`, `ES256` or `EdDSA`: PEM (SPKI or a certificate) or a JWK.')
+    .register(settingInfo, { allowed: 'a public key as PEM or JWK, or false' }),
+  keys: z
+    .array(tokenKeySchema)
+    .default([])
+    .describe(
+      'Several keys, to replace one without a break: `{"kid":"2","algorithm":"HS256","secret":"…"}` each, of which tokens name one.',
+    )
+    .register(settingInfo, { allowed: 'a list of keys (in a variable: as JSON)', isSecret: true }),
+  jwksUrl: z
+    .union([text, nothing])
+    .default(false)
+    .describe('Where the public keys of an issuer are (a JWKS): https, or http on this machine.')
+    .register(settingInfo, { allowed: 'an https URL, or false' }),
+  algorithms: z
+    .array(
+      z.enum(['RS256', 'ES256', 'EdDSA']).register(settingInfo, { allowed: '"RS256", "ES256" or "EdDSA"' }),
+    )
+    .min(1)
+    .default(['RS256', 'ES256', 'EdDSA'])
+    .describe('What the keys at `auth.jwksUrl` may be used with.')
+    .register(settingInfo, { allowed: 'a list of "RS256", "ES256" and "EdDSA"' }),
+  issuer: z
+    .array(text)
+    .default([])
+    .describe('Who may have made a token (`iss`); none: anybody with the key.')
+    .register(settingInfo, { allowed: 'a list of texts' }),
+  audience: z
+    .array(text)
+    .default([])
+    .describe('Whom a token may be meant for (`aud`); none: this is not looked at.')
+    .register(settingInfo, { allowed: 'a list of texts' }),
+  maxLifetimeSeconds: whole(1, 31_536_000)
+    .default(86_400)
+    .describe('The longest time that a token may have left. It must have an end (`exp`).')
+    .register(settingInfo, { allowed: wholeText(1, 31_536_000) }),
+  leewaySeconds: whole(0, 60)
+    .default(5)
+    .describe('By how much clocks may differ.')
+    .register(settingInfo, { allowed: wholeText(0, 60) }),
+  cookie: z
+    .union([text, nothing])
+    .default(false)
+    .describe('The name of a cookie that may hold the token.')
+    .register(settingInfo, nameOf('cookie')),
+  query: z
+    .union([text, nothing])
+    .default(false)
+    .describe(
+      'The name of a query parameter that may hold the token. URLs end up in logs: tickets are better.',
+    )
+    .register(settingInfo, nameOf('query parameter')),
+  required: z
+    .boolean()
+    .default(false)
+    .describe('Whether clients without a token are refused. Otherwise they may do what `anyone` may.')
+    .register(settingInfo, { allowed: 'true or false' }),
+}
 
 const layer = z.string().refine((text) => layerFault(text) === null, {
   error: (issue) => layerFault(String(issue.input)) ?? '',
@@ -162,8 +279,30 @@ export const configSchema = z.strictObject({
   backend: z
     .enum(BACKENDS)
     .default('node')
-    .describe('What the bytes travel through.')
+    .describe(
+      'What the bytes travel through: `node` (node:http and ws), or `uws` (uWebSockets.js, which has to be installed; see docs/backends.md).',
+    )
     .register(settingInfo, { allowed: oneOf(BACKENDS), flag: '--backend <name>' }),
+  tls: z
+    .strictObject({
+      cert: tlsFile('certificate, with those between it and the root', 'cert'),
+      key: tlsFile('private key of the certificate', 'key'),
+    })
+    .prefault({})
+    .describe('What the server needs to end TLS by itself.')
+    .register(settingInfo, { allowed: 'an object with "cert" and "key"' }),
+  trustedProxies: z
+    .array(proxy)
+    .default([])
+    .describe(
+      'Proxies in front of the server, whose `X-Forwarded-For` is believed: addresses, or networks such as `10.0.0.0/8`.',
+    )
+    .register(settingInfo, {
+      allowed: 'a list of addresses and networks',
+      flag: '--trusted-proxy <address>',
+      flagMeaning:
+        'A proxy whose `X-Forwarded-For` is believed: an address, or a network such as 10.0.0.0/8.',
+    }),
   layer: layer
     .default('memory')
     .describe(
@@ -204,14 +343,19 @@ export const configSchema = z.strictObject({
     .array(apiKey)
     .default([])
     .describe(
-      'Keys of at least 16 characters, of which the HTTP API wants one (`Authorization: Bearer`). None: it is open.',
+      'Keys of at least 16 characters, of which the HTTP API wants one (`Authorization: Bearer`). None: it is open. An object such as `{"key":"…","scopes":["publish"],"groups":["chat.*"]}` is good for `publish`, `read` or `admin` alone, and for these groups.',
     )
     .register(settingInfo, {
-      allowed: 'a list of strings',
+      allowed: 'a list of strings, or of objects (in a variable: as JSON)',
       flag: '--api-key <key>',
       flagMeaning: 'A key that opens the HTTP API; other users can see flags, so prefer GROUPCAST_API_KEYS.',
       isSecret: true,
     }),
+  auth: z
+    .strictObject(authShape)
+    .prefault({})
+    .describe('Who clients are, by the tokens that they bring.')
+    .register(settingInfo, { allowed: 'an object' }),
   allowedOrigins: z
     .array(origin)
     .default([])

@@ -1,7 +1,9 @@
 /** The kinds of values that several keys of the configuration, or the elements of its lists, are made of. */
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { KEY_SCOPES } from '../../api/keys.ts'
 import { MAX_NAME_LENGTH } from '../../names.ts'
+import { isAddressOrNetwork } from '../../transports/trusted-proxies.ts'
 import { settingInfo } from './setting.ts'
 
 /** The largest number: Node's timers fire at once for anything longer than 31 bits, and no buffer is larger. */
@@ -95,11 +97,38 @@ export const groupPattern = z.string().regex(GLOB)
 /** A directory that need not be there yet. No path has a NUL in it; other control characters are slips. */
 export const directory = z.string().regex(/^\P{Cc}+$/u)
 
+/** A file; relative to the working directory. */
+export const file = z.string().regex(/^\P{Cc}+$/u)
+
+/** A proxy, or a network of them. */
+export const proxy = z
+  .string()
+  .refine(isAddressOrNetwork, { error: 'it must be an IP address, or a network such as "10.0.0.0/8".' })
+  .register(settingInfo, { allowed: 'an IP address, or a network such as "10.0.0.0/8"' })
+
+const API_KEY = /^[\x21-\x7e]{16,}$/
+
 /** A key for `Authorization: Bearer`: long enough not to be guessed, and nothing that a header cannot carry. */
 export const apiKey = z
-  .string()
-  .regex(/^[\x21-\x7e]{16,}$/)
+  .union([
+    z.string().regex(API_KEY),
+    z.strictObject({
+      key: z
+        .string()
+        .regex(API_KEY)
+        .register(settingInfo, { allowed: 'at least 16 visible ASCII characters without spaces' }),
+      scopes: z
+        .array(z.enum(KEY_SCOPES).register(settingInfo, { allowed: oneOf(KEY_SCOPES) }))
+        .min(1)
+        .register(settingInfo, { allowed: `a list of at least one of ${oneOf(KEY_SCOPES)}` }),
+      groups: z
+        .array(groupPattern.register(settingInfo, { allowed: 'a pattern such as "chat.*"' }))
+        .min(1)
+        .default(['*'])
+        .register(settingInfo, { allowed: 'a list of at least one pattern such as "chat.*"' }),
+    }),
+  ])
   .register(settingInfo, {
-    allowed: 'at least 16 visible ASCII characters without spaces',
+    allowed: 'at least 16 visible ASCII characters without spaces, or an object with key, scopes and groups',
     isSecret: true,
   })

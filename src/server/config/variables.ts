@@ -16,8 +16,8 @@ export type Flags = { readonly [Key in keyof Config | 'config']?: unknown }
 /** The environment, as in `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** Variables that are no settings: the file's name, and the key that `groupcast publish` sends. */
-const OTHER_VARIABLES: readonly string[] = ['GROUPCAST_CONFIG', 'GROUPCAST_API_KEY']
+/** Variables that are no settings: the file's name, and what `groupcast publish` and `subscribe` send. */
+const OTHER_VARIABLES: readonly string[] = ['GROUPCAST_CONFIG', 'GROUPCAST_API_KEY', 'GROUPCAST_TOKEN']
 
 const BY_VARIABLE = new Map(SETTINGS.map((setting) => [setting.variable, setting]))
 
@@ -78,11 +78,7 @@ const READERS: Readonly<Record<SettingKind, (text: string) => unknown>> = {
   number: (text) =>
     text === 'false' ? false : /^-?\d{1,15}(?:\.\d{1,15})?$/.test(text) ? Number(text) : text,
   boolean: (text) => BOOLEANS.get(text) ?? text,
-  list: (text) =>
-    text
-      .split(',')
-      .map((part) => part.trim())
-      .filter((part) => part !== ''),
+  list: (text) => (text.trimStart().startsWith('[') ? READERS.json(text) : listOf(text)),
   json(text) {
     try {
       return JSON.parse(text)
@@ -90,4 +86,11 @@ const READERS: Readonly<Record<SettingKind, (text: string) => unknown>> = {
       return text
     }
   },
+}
+
+function listOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
 }

@@ -3,7 +3,9 @@ import type { Http2SecureServer } from 'node:http2'
 import type { Server as HttpsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { MisuseError } from '../../errors.ts'
+import { assertKnownOptions } from '../../options.ts'
 import type { Attachment, Gate, ServerBackend } from '../backend.ts'
+import { TrustedProxies } from '../trusted-proxies.ts'
 import { type NodeResponse, refuseUpgrade, sendAnswer } from './answer.ts'
 import { downgrade } from './downgrade.ts'
 import { NodeRequest } from './request.ts'
@@ -14,8 +16,20 @@ import { WebSockets } from './websocket.ts'
 /** What the node back end can be attached to. HTTP/2 needs `allowHTTP1: true` for WebSockets. */
 export type NodeServer = HttpServer | HttpsServer | Http2SecureServer
 
-/** The server back end on `node:http` and `ws`: no options, works beside any application on the same server. */
-export function nodeBackend(): ServerBackend<NodeServer> {
+/** How {@link nodeBackend} is configured. */
+export interface NodeBackendOptions {
+  /** Addresses and networks of proxies in front of the server, whose `X-Forwarded-For` is believed. Default: none. */
+  readonly trustedProxies?: readonly string[]
+}
+
+/**
+ * The server back end on `node:http` and `ws`: works beside any application on the same server.
+ *
+ * @throws {MisuseError} `invalid-option` for an option that does not exist, or is not valid
+ */
+export function nodeBackend(options: NodeBackendOptions = {}): ServerBackend<NodeServer> {
+  assertKnownOptions('nodeBackend', options, ['trustedProxies'])
+  const trustedProxies = new TrustedProxies(options.trustedProxies)
   return {
     name: 'node',
     attach(server, gate) {
@@ -25,7 +39,7 @@ export function nodeBackend(): ServerBackend<NodeServer> {
           'hub.attach takes a server of node:http, node:https or node:http2.',
         )
       }
-      return new NodeAttachment(server, gate)
+      return new NodeAttachment(server, gate, trustedProxies)
     },
   }
 }
@@ -52,6 +66,7 @@ const WRITTEN_BEFORE = new WeakMap<Socket, number>()
 class NodeAttachment implements Attachment {
   readonly #server: NodeServer
   readonly #gate: Gate
+  readonly #trustedProxies: TrustedProxies
   readonly #streams: Streams
   readonly #webSockets: WebSockets
   readonly #emit: Emit
@@ -59,9 +74,10 @@ class NodeAttachment implements Attachment {
   /** Passes everything on. */
   isDetached = false
 
-  constructor(server: NodeServer, gate: Gate) {
+  constructor(server: NodeServer, gate: Gate, trustedProxies: TrustedProxies) {
     this.#server = server
     this.#gate = gate
+    this.#trustedProxies = trustedProxies
     this.#streams = new Streams(gate)
     this.#webSockets = new WebSockets(gate)
     const attachment = this
@@ -101,7 +117,7 @@ class NodeAttachment implements Attachment {
     if (this.isDetached) return false
     const request = rawRequest as IncomingMessage
     const response = rawResponse as NodeResponse
-    const plan = this.#gate.plan(new NodeRequest(request))
+    const plan = this.#gate.plan(new NodeRequest(request, this.#trustedProxies))
     switch (plan.kind) {
       case 'pass':
         return false
@@ -135,7 +151,7 @@ class NodeAttachment implements Attachment {
     if (this.isDetached) return false
     const request = rawRequest as IncomingMessage
     const socket = rawSocket as Socket
-    const plan = this.#gate.plan(new NodeRequest(request))
+    const plan = this.#gate.plan(new NodeRequest(request, this.#trustedProxies))
     if (plan.kind === 'pass') {
       WRITTEN_BEFORE.set(socket, socket.bytesWritten)
       return false

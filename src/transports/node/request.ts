@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { ConnectionRequest } from '../backend.ts'
+import type { TrustedProxies } from '../trusted-proxies.ts'
 
 /** A snapshot of a node:http or node:http2 request: keeps the headers, lets go of the request and its socket. */
 export class NodeRequest implements ConnectionRequest {
@@ -9,10 +10,13 @@ export class NodeRequest implements ConnectionRequest {
   readonly encrypted: boolean
   readonly #headers: IncomingHttpHeaders
 
-  constructor(request: IncomingMessage) {
+  constructor(request: IncomingMessage, trustedProxies: TrustedProxies) {
     this.method = request.method ?? 'GET'
     this.url = originForm(request.url ?? '/')
-    this.remoteAddress = request.socket.remoteAddress ?? ''
+    this.remoteAddress = trustedProxies.clientOf(
+      request.socket.remoteAddress ?? '',
+      trustedProxies.isNone ? undefined : request.headers['x-forwarded-for']?.toString(),
+    )
     this.encrypted = 'encrypted' in request.socket
     this.#headers = request.headers
   }

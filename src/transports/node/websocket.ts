@@ -7,8 +7,7 @@ import {
   ENVELOPE_PROTOCOL,
   fittingReason,
   type WebSocketFormat,
-  websocketEnvelope,
-  websocketPlain,
+  websocketFormat,
 } from '../../wire/websocket.ts'
 import type { Denial, Gate, Link, LinkOwner, WebSocketPlan } from '../backend.ts'
 import { refuseUpgrade } from './answer.ts'
@@ -51,7 +50,7 @@ export class WebSockets {
       refuseUpgrade(socket, this.#gate.problem('bad-request', headers, 'This is not a WebSocket handshake.'))
       return
     }
-    const format = plan.envelope ? websocketEnvelope : websocketPlain
+    const format = websocketFormat(plan.envelope, 'framed')
     const { decision, owner } = this.#gate.admit(plan, format)
     const leave = () => owner.closed(1006, '')
     socket.once('close', leave)

@@ -250,7 +250,7 @@ describe('history', { timeout: 60_000 }, () => {
     expect(lost).toEqual(['kept.a'])
   })
 
-  test('begins anew when the server lost the end of it, so that no number means two things', async () => {
+  test('begins anew when the server lost the end of it, and the first node back had seen that', async () => {
     // Symptom: a client with the cursor 12 got nothing of what was numbered 11 and 12 again after a power cut.
     const server = await started()
     const node = await Node.start('node0', { servers: server.url })

@@ -30,9 +30,9 @@ import {
 } from 'groupcast'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import { CERTIFICATE } from '../support/certificate.ts'
-import { CLIENT_KINDS, openClient } from '../support/clients.ts'
-import { listen, stop } from '../support/hub-server.ts'
+import { CERTIFICATE } from '../../support/certificate.ts'
+import { CLIENT_KINDS, openClient } from '../../support/clients.ts'
+import { listen, stop } from '../../support/hub-server.ts'
 import {
   connectRaw,
   handshake,
@@ -40,9 +40,9 @@ import {
   parseResponse,
   RawClient,
   requestHead,
-} from '../support/raw.ts'
-import { trackingConsumer } from '../support/tracking-consumer.ts'
-import { until, within } from '../support/until.ts'
+} from '../../support/raw.ts'
+import { trackingConsumer } from '../../support/tracking-consumer.ts'
+import { until, within } from '../../support/until.ts'
 
 /** A hub that ends with the test and fails it when something was reported. */
 function testHub(options: HubOptions = {}): Hub {

@@ -1,0 +1,211 @@
+import type { Clock } from '../clock.ts'
+import { cookieOf } from '../cookies.ts'
+import { GroupcastError, Refusal } from '../errors.ts'
+import { type Authenticate, type AuthenticationRequest, asIdentity, type Identity } from '../identity.ts'
+import type { Limits } from '../options.ts'
+import { mayUseCookies } from '../origin.ts'
+import type { ConnectionRequest } from '../transports/backend.ts'
+
+/** So many times as many may wait as run. */
+const WAITING = 16
+
+/** What the authenticator needs of its hub. */
+export interface AuthenticatorHost {
+  readonly limits: Limits
+  readonly clock: Clock
+  readonly allowedOrigins: readonly string[]
+  report(error: unknown, where: string): void
+}
+
+/** What is asked of a hook. */
+export interface Question {
+  /** Who asks: a connection, or whatever stands for one. One question of each at a time. */
+  readonly asker: object
+  readonly hook: Authenticate
+  /** For texts. */
+  readonly where: string
+  readonly request: ConnectionRequest
+  /** The new token of a connection that is open; `undefined`: the one in the request counts. */
+  readonly token?: string
+  /** The identity that the connection has. */
+  readonly identity: Identity | null
+}
+
+interface Attempt {
+  readonly fail: (error: unknown) => void
+}
+
+/** Asks the hooks `authenticate`: so many at once, each within its deadline, and none longer than its client waits. */
+export class Authenticator {
+  readonly #host: AuthenticatorHost
+  readonly #attempts = new Map<object, Attempt>()
+  /** Those that wait for others to end, in order. */
+  readonly #waiting = new Set<() => void>()
+  #running = 0
+
+  constructor(host: AuthenticatorHost) {
+    this.#host = host
+  }
+
+  /** Questions that have not been answered: 0 when nothing is going on, for leak tests. */
+  get size(): number {
+    return this.#attempts.size
+  }
+
+  /**
+   * Who a client is; `null`: nobody in particular.
+   *
+   * @throws {Refusal} what the hook refused with, `authentication-timeout`, `authentication-unavailable`; or what the hook threw
+   */
+  ask(question: Question): Promise<Identity | null> {
+    const { limits, clock } = this.#host
+    if (this.#waiting.size >= limits.maxAuthentications * WAITING) {
+      return Promise.reject(new Refusal('authentication-unavailable'))
+    }
+    return new Promise((resolve, reject) => {
+      const abort = new AbortController()
+      const end = () => {
+        cancel()
+        abort.abort()
+        this.#attempts.delete(question.asker)
+        // One that waits has no place to give up.
+        if (!this.#waiting.delete(start)) this.#leave()
+      }
+      const fail = (error: unknown) => {
+        if (abort.signal.aborted) return
+        end()
+        reject(error)
+      }
+      const start = () => {
+        this.#running++
+        this.#call(question, abort.signal).then((identity) => {
+          if (abort.signal.aborted) return
+          end()
+          resolve(identity)
+        }, fail)
+      }
+      const cancel = clock.after(limits.authenticateTimeoutMs, () => fail(this.#tooLate(question)))
+      this.#attempts.set(question.asker, { fail })
+      if (this.#running < limits.maxAuthentications) start()
+      else this.#waiting.add(start)
+    })
+  }
+
+  /** Whoever asked has left: what is found out does not matter any more. */
+  left(asker: object): void {
+    this.#attempts.get(asker)?.fail(new Refusal('bad-request', 'The client left.'))
+  }
+
+  #leave(): void {
+    this.#running--
+    const [next] = this.#waiting
+    if (next === undefined) return
+    this.#waiting.delete(next)
+    next()
+  }
+
+  #tooLate({ where }: Question): Refusal {
+    const { authenticateTimeoutMs } = this.#host.limits
+    const text = `authenticate did not settle within authenticateTimeoutMs (${authenticateTimeoutMs}): the client was refused.`
+    this.#host.report(new GroupcastError('authentication-timeout', text), where)
+    return new Refusal('authentication-timeout')
+  }
+
+  /** Whatever throws or rejects, the hook or the reading of the request, the promise rejects: its slot is given back in one place. */
+  async #call({ hook, request, token, identity }: Question, signal: AbortSignal): Promise<Identity | null> {
+    const { allowedOrigins } = this.#host
+    const given = await hook(
+      new ClientsRequest(request, token ?? tokenOf(request), identity, signal, allowedOrigins),
+    )
+    return given === null ? null : asIdentity(given)
+  }
+}
+
+/** The request of a client, with what concerns who it is. */
+class ClientsRequest implements AuthenticationRequest {
+  readonly #request: ConnectionRequest
+  readonly token: string | null
+  readonly identity: Identity | null
+  readonly signal: AbortSignal
+  readonly #mayUseCookies: boolean
+
+  constructor(
+    request: ConnectionRequest,
+    token: string | null,
+    identity: Identity | null,
+    signal: AbortSignal,
+    allowedOrigins: readonly string[],
+  ) {
+    this.#request = request
+    this.token = token
+    this.identity = identity
+    this.signal = signal
+    const facts = {
+      origin: request.header('origin'),
+      host: request.header('host'),
+      encrypted: request.encrypted,
+    }
+    this.#mayUseCookies = mayUseCookies(facts, allowedOrigins)
+  }
+
+  get method(): string {
+    return this.#request.method
+  }
+
+  get url(): string {
+    return this.#request.url
+  }
+
+  get path(): string {
+    return this.#request.path
+  }
+
+  get query(): URLSearchParams {
+    return this.#request.query
+  }
+
+  get remoteAddress(): string {
+    return this.#request.remoteAddress
+  }
+
+  get encrypted(): boolean {
+    return this.#request.encrypted
+  }
+
+  header(name: string): string | undefined {
+    if (!this.#mayUseCookies && name.toLowerCase() === 'cookie') return undefined
+    return this.#request.header(name)
+  }
+
+  cookie(name: string): string | undefined {
+    return cookieOf(this.header('cookie'), name)
+  }
+}
+
+/** The scheme in any case, one or more spaces, `b64token` (RFC 9110, section 11.1; RFC 6750, section 2.1). */
+const BEARER = /^bearer +([A-Za-z0-9._~+/-]+=*) *$/i
+const TOKEN_PROTOCOL = 'groupcast.token.'
+
+/**
+ * The token that a client gave by itself; `null`: none.
+ *
+ * @throws {Refusal} `bad-request` for several, and for a header that begins as if it had one (RFC 6750, section 3.1)
+ */
+function tokenOf(request: ConnectionRequest): string | null {
+  const authorization = request.header('authorization')
+  const found: string[] = []
+  if (authorization !== undefined && /^bearer(?: |$)/i.test(authorization)) {
+    const token = BEARER.exec(authorization)?.[1]
+    if (token === undefined)
+      throw new Refusal('bad-request', 'The Authorization header has no readable token.')
+    found.push(token)
+  }
+  for (const offered of request.header('sec-websocket-protocol')?.split(',') ?? []) {
+    const protocol = offered.trim()
+    if (protocol.startsWith(TOKEN_PROTOCOL)) found.push(protocol.slice(TOKEN_PROTOCOL.length))
+  }
+  if (found.length > 1) {
+    throw new Refusal('bad-request', 'The request has more than one token: give it in one way.')
+  }
+  return found[0] ?? null
+}

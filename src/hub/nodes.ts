@@ -1,0 +1,101 @@
+import { type HistoryBounds, MAX_AGE_SECONDS } from '../history.ts'
+import type { ChannelLayer } from '../layers/layer.ts'
+import { NODES_GROUP } from '../names.ts'
+import { encodeNodeMessage, type NodeMessage, parseNodeMessage } from './node-message.ts'
+import type { Revocations } from './revocations.ts'
+import type { Sessions } from './sessions.ts'
+import type { Tickets } from './tickets.ts'
+
+const DAY_MS = 86_400_000
+/** What the layer keeps of what nodes tell each other, for those that start later or were cut off: revocations. */
+const KEPT: HistoryBounds = Object.freeze({
+  count: 10_000,
+  ageMs: MAX_AGE_SECONDS * 1000,
+  bytes: 4 * 1024 * 1024,
+})
+
+/** What a node's talk with the others needs of its hub. */
+export interface NodesHost {
+  readonly layer: ChannelLayer
+  readonly started: Promise<void>
+  readonly sessions: Sessions
+  readonly revocations: Revocations
+  readonly tickets: Tickets
+  report(error: unknown, where: string): void
+}
+
+/** What the nodes of a layer tell each other about clients' identities: to all by a group of their own, to one by its channel. */
+export class Nodes {
+  readonly #host: NodesHost
+  #joined: Promise<void> | null = null
+  /** The longest that credentials can be good for. */
+  #lifetimeMs = DAY_MS
+
+  constructor(host: NodesHost) {
+    this.#host = host
+  }
+
+  /** What the layer keeps of the group of all nodes; `null` where it can keep nothing. */
+  static historyOf(layer: ChannelLayer): HistoryBounds | null {
+    return layer.capabilities.replay ? KEPT : null
+  }
+
+  /** There are hooks whose identities can be good for so long. */
+  expect(lifetimeMs = DAY_MS): void {
+    this.#lifetimeMs = Math.max(this.#lifetimeMs, lifetimeMs)
+    // Whoever comes before it has worked will try again, and hear of a failure.
+    this.join().catch(() => {})
+  }
+
+  /** Resolves when this node hears of revocations, and knows of those before. Rejects with the layer's error. */
+  join(): Promise<void> {
+    this.#joined ??= this.#join().catch((error: unknown) => {
+      this.#joined = null
+      throw error
+    })
+    return this.#joined
+  }
+
+  /** Withdraws what an identity has, on all nodes. Resolves when the layer has taken it; rejects with the layer's error. */
+  async revoke(identity: string): Promise<void> {
+    await this.join()
+    const json = encodeNodeMessage({ type: 'groupcast.revoke', identity, at: Date.now() })
+    await this.#host.layer.groupSend(NODES_GROUP, json)
+  }
+
+  /**
+   * A message to all nodes.
+   *
+   * @param isNews whether it was sent just now, and not while this node could not hear it
+   */
+  delivered(json: string, isNews: boolean): void {
+    const message = parseNodeMessage(json)
+    if (message?.type !== 'groupcast.revoke') return
+    const { identity, at } = message
+    this.#host.revocations.add(identity, at, Date.now() - this.#lifetimeMs)
+    // Clocks of nodes differ a little: what is there now came before it.
+    this.#host.sessions.revoke(identity, isNews ? null : at)
+  }
+
+  /** Revocations may be among what this node could not hear. */
+  lost(): void {
+    const text =
+      'The layer has lost what the nodes told each other: revocations of the last minutes may be missing.'
+    this.#host.report(new Error(text), 'layer')
+  }
+
+  /** A message to this node. */
+  received(message: NodeMessage): void {
+    if (message.type === 'groupcast.redeem') this.#host.tickets.asked(message)
+    if (message.type === 'groupcast.redeemed') this.#host.tickets.answered(message)
+  }
+
+  async #join(): Promise<void> {
+    const { layer, started } = this.#host
+    await started
+    await layer.groupAdd(NODES_GROUP)
+    if (!layer.capabilities.replay) return
+    const { publications } = await layer.replay({ groups: new Map([[NODES_GROUP, null]]), after: null })
+    for (const { publication } of publications) this.delivered(publication.json, false)
+  }
+}

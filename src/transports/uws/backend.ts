@@ -1,0 +1,183 @@
+import { ERRORS, MisuseError } from '../../errors.ts'
+import { assertKnownOptions, type Limits } from '../../options.ts'
+import { PROBLEM_TYPE, problemText } from '../../problem.ts'
+import type { Attachment, Gate, Plan, ServerBackend } from '../backend.ts'
+import { TrustedProxies } from '../trusted-proxies.ts'
+import { sendAnswer } from './answer.ts'
+import { type RequestSettings, UwsConnectionRequest } from './request.ts'
+import { acceptStream } from './stream.ts'
+import { readUplink } from './uplink.ts'
+import { isEncrypted, nativeUws, type UwsApp, type UwsRequest, type UwsResponse } from './uws.ts'
+import { acceptWebSocket, webSocketHandlers } from './websocket.ts'
+
+/** How {@link uwsBackend} is configured. */
+export interface UwsBackendOptions {
+  /** The module: `await import('uWebSockets.js')`. */
+  readonly uws: unknown
+  /** Addresses and networks of proxies in front of the server, whose `X-Forwarded-For` is believed. Default: none. */
+  readonly trustedProxies?: readonly string[]
+}
+
+/**
+ * The server back end on uWebSockets.js: less memory for each connection, faster handshakes and HTTP than the node back end.
+ * `docs/backends.md` says what it cannot do.
+ *
+ * Attach the hub to an app before it listens. Routes of the application's own that are more specific than `/*` come first; a catch-all
+ * (`app.any('/*')`) belongs behind the hub: register it after `attach`. What nobody takes is answered 404.
+ *
+ * @example
+ * const uws = await import('uWebSockets.js')
+ * const hub = createHub({ backend: uwsBackend({ uws }) })
+ * const app = uws.App()
+ * hub.attach(app)
+ * app.listen('127.0.0.1', 8000, () => {})
+ *
+ * @throws {MisuseError} `invalid-option` without the module, or where it has no native binary
+ */
+export function uwsBackend(options: UwsBackendOptions): ServerBackend<UwsApp> {
+  assertKnownOptions('uwsBackend', options ?? {}, ['uws', 'trustedProxies'])
+  nativeUws(options?.uws)
+  const trustedProxies = new TrustedProxies(options.trustedProxies)
+  return {
+    name: 'uws',
+    attach(app, gate) {
+      if (typeof app?.ws !== 'function' || typeof app.any !== 'function') {
+        throw new MisuseError(
+          'invalid-option',
+          'hub.attach takes an app of uWebSockets.js: App() or SSLApp().',
+        )
+      }
+      const door: Door = { gate, settings: { encrypted: isEncrypted(app), trustedProxies } }
+      const routes = ROUTES.get(app) ?? new Routes(app, gate.limits)
+      ROUTES.set(app, routes)
+      return routes.add(door)
+    },
+  }
+}
+
+/** Whether the request asks for a WebSocket, in whatever form: its connection is of no use when it does not become one. */
+function asksForWebSocket(upgrade: string | undefined): boolean {
+  return /(?:^|,)\s*websocket\s*(?:,|$)/i.test(upgrade ?? '')
+}
+
+/** Routes of a method come before those of any. */
+const METHODS = ['get', 'post', 'options', 'put', 'patch', 'del', 'head', 'connect', 'trace'] as const
+
+/** Matches what `/*` does. Two routes with the same pattern would end the process ("Internal routing error"), and `/*` is the application's. */
+const PATTERN = '/*groupcast'
+/** The same again, for what nobody else takes. */
+const REST = '/*groupcast-rest'
+
+/** A hub that was attached to an app. */
+interface Door {
+  readonly gate: Gate
+  readonly settings: RequestSettings
+}
+
+/** A request that a hub takes. */
+interface Taken {
+  readonly request: UwsConnectionRequest
+  readonly plan: Exclude<Plan, { kind: 'pass' }>
+  readonly gate: Gate
+}
+
+/** The routes of each app: they cannot be taken back, so the hubs that come and go share them. */
+const ROUTES = new WeakMap<UwsApp, Routes>()
+
+class Routes {
+  #doors: readonly Door[] = []
+
+  /** @param limits of the first hub; those that come later cannot take larger messages */
+  constructor(app: UwsApp, limits: Limits) {
+    app.ws(PATTERN, {
+      ...webSocketHandlers(limits),
+      upgrade: (response, request, context) => {
+        const taken = this.#taken(response, request)
+        if (taken?.plan.kind === 'websocket') {
+          acceptWebSocket(taken.plan, request.getHeader('sec-websocket-key'), response, context, taken.gate)
+        }
+        // The next route is ours, for requests that only look like a handshake.
+        else request.setYield(true)
+      },
+    })
+    const take = (response: UwsResponse, request: UwsRequest) => {
+      const taken = this.#taken(response, request)
+      if (taken === null) request.setYield(true)
+      else answer(taken, response)
+    }
+    for (const method of METHODS) app[method](PATTERN, take)
+    answerTheRest(app)
+  }
+
+  add(door: Door): Attachment {
+    this.#doors = [...this.#doors, door]
+    return {
+      detach: () => {
+        this.#doors = this.#doors.filter((other) => other !== door)
+      },
+    }
+  }
+
+  #taken(response: UwsResponse, request: UwsRequest): Taken | null {
+    for (const { gate, settings } of this.#doors) {
+      const snapshot = new UwsConnectionRequest(request, settings)
+      const plan = gate.plan(snapshot)
+      if (plan.kind === 'pass') continue
+      snapshot.keep(response, settings)
+      return { request: snapshot, plan, gate }
+    }
+    return null
+  }
+}
+
+function answer({ request, plan, gate }: Taken, response: UwsResponse): void {
+  switch (plan.kind) {
+    case 'answer':
+      sendAnswer(response, plan.answer, endOf(request))
+      return
+    case 'uplink':
+      readUplink(plan, response, gate)
+      return
+    case 'stream':
+      acceptStream(plan, response, gate)
+      return
+    case 'websocket': {
+      // Whatever has a key of 24 characters went another way.
+      const headers = { 'Sec-WebSocket-Version': '13, 8' }
+      const answer = gate.problem('bad-request', headers, 'This is not a WebSocket handshake.')
+      sendAnswer(response, answer, endOf(request))
+      return
+    }
+    default:
+      plan satisfies never
+  }
+}
+
+function endOf(request: UwsConnectionRequest) {
+  return { isHead: request.method === 'HEAD', close: asksForWebSocket(request.header('upgrade')) }
+}
+
+/**
+ * A request that no route takes would have its connection closed without an answer. The route that answers must come last: when the app
+ * begins to listen, it has all others.
+ */
+function answerTheRest(app: UwsApp): void {
+  const { listen } = app
+  let isAnswering = false
+  app.listen = (...args: unknown[]) => {
+    if (!isAnswering) {
+      isAnswering = true
+      app.any(REST, (response, request) => {
+        const isHead = request.getMethod() === 'head'
+        const close = asksForWebSocket(request.getHeader('upgrade'))
+        sendAnswer(response, { ...NOT_FOUND, body: problemText('not-found') }, { isHead, close })
+      })
+    }
+    return Reflect.apply(listen, app, args)
+  }
+}
+
+const NOT_FOUND = {
+  status: ERRORS['not-found'].httpStatus,
+  headers: { 'Content-Type': PROBLEM_TYPE, 'Cache-Control': 'no-store' },
+}

@@ -1,0 +1,163 @@
+import type { HttpAnswer } from '../backend.ts'
+import { answerEarly, type EarlyAnswer, sendAnswer } from './answer.ts'
+import type { UwsResponse } from './uws.ts'
+
+const EMPTY = Buffer.alloc(0)
+
+/** Hears of a body as it comes. */
+export interface BodyReader {
+  /** A copy of what came. @returns whether more may come at once */
+  chunk(bytes: Buffer): boolean
+  end(): void
+  /** The client left before the end. */
+  gone(): void
+}
+
+/**
+ * The body of a request and the answer to it: made in the handler, since what nobody listens for is lost. An answer may come before the body
+ * has ended; the rest is then read and forgotten for a while, because to close at once would make the system reset the connection, and the
+ * client could lose the answer over it (RFC 9112, section 9.6).
+ */
+export class Exchange {
+  readonly #response: UwsResponse
+  #reader: BodyReader | null = null
+  #waiting: Buffer[] = []
+  #isPaused = false
+  #hasBodyEnded = false
+  /** The client has left, or the answer has. */
+  #isOver = false
+  #early: EarlyAnswer | null = null
+  #onOver: () => void = ignore
+
+  /** @param hasBody whether there may be one: to listen costs a little */
+  constructor(response: UwsResponse, hasBody: boolean) {
+    this.#response = response
+    this.#hasBodyEnded = !hasBody
+    response.onAborted(() => this.#aborted())
+    if (hasBody) response.onData((chunk, isLast) => this.#data(chunk, isLast))
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** The response, for whoever streams to it; throws once the exchange is over. */
+  get response(): UwsResponse {
+    return this.#response
+  }
+
+  /** Calls when the client has left. */
+  set onOver(listener: () => void) {
+    this.#onOver = listener
+  }
+
+  /** Whoever reads the body, from its start; once. */
+  read(reader: BodyReader): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    this.#reader = reader
+    for (const bytes of waiting) reader.chunk(bytes)
+    if (this.#hasBodyEnded) reader.end()
+    else if (this.#isOver) reader.gone()
+    else this.goOn()
+  }
+
+  /** More may come. */
+  goOn(): void {
+    if (!this.#isPaused || this.#isOver) return
+    this.#isPaused = false
+    this.#response.resume()
+  }
+
+  /** @param lingerMs how long a body may go on that came too late to be read */
+  answer(
+    answer: Omit<HttpAnswer, 'body'> & { readonly body: string | Uint8Array },
+    lingerMs: number,
+    isHead = false,
+  ): void {
+    if (this.#isOver || this.#early !== null) return
+    if (this.#hasBodyEnded) {
+      this.#isOver = true
+      sendAnswer(this.#response, answer, { isHead })
+      return
+    }
+    this.goOn()
+    this.#early = answerEarly(this.#response, answer, lingerMs)
+  }
+
+  /** The answer was written by somebody else, and has ended. */
+  over(): void {
+    this.goOn()
+    this.#isOver = true
+  }
+
+  #data(chunk: ArrayBuffer, isLast: boolean): void {
+    this.#hasBodyEnded = isLast
+    if (this.#early === null) this.#take(chunk)
+    if (!isLast) return
+    if (this.#early === null) this.#reader?.end()
+    else {
+      this.#isOver = true
+      this.#early.end()
+    }
+  }
+
+  #take(chunk: ArrayBuffer): void {
+    if (chunk.byteLength === 0) return
+    // Copied: the bytes are gone when the handler returns.
+    const bytes = Buffer.from(new Uint8Array(chunk))
+    if (this.#reader === null) this.#waiting.push(bytes)
+    const mayGoOn = this.#reader?.chunk(bytes) === true
+    // A connection that was left paused would never read its next request.
+    if (mayGoOn || this.#hasBodyEnded || this.#isPaused || this.#isOver) return
+    this.#isPaused = true
+    this.#response.pause()
+  }
+
+  #aborted(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#early?.gone()
+    if (!this.#hasBodyEnded && this.#early === null) this.#reader?.gone()
+    this.#onOver()
+  }
+}
+
+function ignore(): void {}
+
+/** Gathers a body of at most so many bytes. */
+export class WholeBody implements BodyReader {
+  readonly #maxBytes: number
+  readonly #done: (body: Buffer | 'too-large' | 'gone') => void
+  #chunks: Buffer[] | null = []
+  #size = 0
+
+  /** @param done called once: with the body, or as soon as it is too large, or the client has left */
+  constructor(maxBytes: number, done: (body: Buffer | 'too-large' | 'gone') => void) {
+    this.#maxBytes = maxBytes
+    this.#done = done
+  }
+
+  chunk(bytes: Buffer): boolean {
+    if (this.#chunks === null) return true
+    this.#size += bytes.length
+    if (this.#size <= this.#maxBytes) this.#chunks.push(bytes)
+    else this.#finish('too-large')
+    return true
+  }
+
+  end(): void {
+    const chunks = this.#chunks
+    if (chunks === null) return
+    this.#finish(chunks.length > 1 ? Buffer.concat(chunks, this.#size) : (chunks[0] ?? EMPTY))
+  }
+
+  gone(): void {
+    if (this.#chunks !== null) this.#finish('gone')
+  }
+
+  #finish(body: Buffer | 'too-large' | 'gone'): void {
+    this.#chunks = null
+    this.#done(body)
+  }
+}

@@ -1,0 +1,373 @@
+import type { Batch } from '../../batch.ts'
+import { ERRORS, type ErrorCode } from '../../errors.ts'
+import type { Frame } from '../../frame.ts'
+import type { Limits } from '../../options.ts'
+import {
+  ENVELOPE_PROTOCOL,
+  fittingReason,
+  type WebSocketFormat,
+  websocketFormat,
+} from '../../wire/websocket.ts'
+import type { ConnectionRequest, Denial, Gate, Link, LinkOwner, WebSocketPlan } from '../backend.ts'
+import { sendAnswer } from './answer.ts'
+import type { UwsContext, UwsResponse, UwsWebSocket, UwsWebSocketBehavior } from './uws.ts'
+
+/**
+ * uWebSockets.js cuts a client that sends more than it was told to take, without a word. So it is told to take a little more, and the client
+ * whose message is not much too long hears why it is closed.
+ */
+const OVERSIZE_BYTES = 64 * 1024
+
+/** What a client may owe of the answers to its own pings. They are sent by uWebSockets.js, which would store them without bound. */
+const MAX_PONG_BYTES = 64 * 1024
+
+/** What a text that waits for its consumer costs besides its bytes. */
+const TEXT_BYTES = 256
+
+/** `SHARED_COMPRESSOR` and the others compress for each subscriber anew. */
+const NO_COMPRESSION = 0
+
+type Handlers = Omit<UwsWebSocketBehavior, 'upgrade'>
+
+/**
+ * The options and handlers of all WebSockets of an app. What has a wrong value here ends the process (`idleTimeout` must be 0 or 8 to 960),
+ * so none comes from outside but the size of messages.
+ */
+export function webSocketHandlers({ maxMessageBytes }: Limits): Handlers {
+  return {
+    maxPayloadLength: maxMessageBytes + OVERSIZE_BYTES,
+    // The hub sends heartbeats, and decides who is dead.
+    idleTimeout: 0,
+    sendPingsAutomatically: false,
+    // No limit: beyond one, messages and close frames would be dropped without a trace. The hub writes nothing to a congested link, and keeps
+    // the bounds by itself.
+    maxBackpressure: 0,
+    compression: NO_COMPRESSION,
+    open: (socket) => linkOf(socket).begin(socket),
+    message: (socket, message, isBinary) => linkOf(socket).take(message, isBinary),
+    drain: (socket) => linkOf(socket).drained(),
+    ping: (socket, message) => linkOf(socket).pinged(message?.byteLength ?? 0),
+    pong: (socket) => linkOf(socket).ponged(),
+    close: (socket, code, message) => linkOf(socket).ended(code, Buffer.from(message).toString()),
+  }
+}
+
+interface UserData {
+  readonly link: WebSocketLink
+}
+
+function linkOf(socket: UwsWebSocket): WebSocketLink {
+  return (socket.getUserData() as UserData).link
+}
+
+/**
+ * Lets a WebSocket in. Everything of the request was read before: it is gone when the hub has decided.
+ *
+ * @param key the header `Sec-WebSocket-Key`
+ */
+export function acceptWebSocket(
+  plan: WebSocketPlan,
+  key: string,
+  response: UwsResponse,
+  context: UwsContext,
+  gate: Gate,
+): void {
+  if (!isHandshake(plan.request)) {
+    // RFC 6455, section 4.4. No consumer hears of it.
+    const headers = { 'Sec-WebSocket-Version': '13, 8' }
+    const answer = gate.problem('bad-request', headers, 'This is not a WebSocket handshake.')
+    sendAnswer(response, answer, { close: true })
+    return
+  }
+  const format = websocketFormat(plan.envelope, 'bare')
+  const { decision, owner } = gate.admit(plan, format)
+  let isGone = false
+  // Without it uWebSockets.js ends the process, since nothing has been answered when the handler returns.
+  response.onAborted(() => {
+    isGone = true
+    owner.closed(1006, '')
+  })
+  decision
+    .then((denial) => {
+      if (isGone) return
+      const link = new WebSocketLink(owner, format, gate.limits, denial)
+      // `open` runs inside: what the hub has to say leaves with the head, in one write.
+      response.cork(() => {
+        response.upgrade<UserData>({ link }, key, plan.protocol ?? '', '', context)
+      })
+      link.uncorked()
+    })
+    .catch((error) => gate.report(error, 'websocket'))
+}
+
+const KEY = /^[+/0-9A-Za-z]{22}==$/
+const TOKEN = "[\\w!#$%&'*+.^`|~-]+"
+const PROTOCOLS = new RegExp(`^${TOKEN}(?:[\\t ]*,[\\t ]*${TOKEN})*$`)
+
+/** What uWebSockets.js does not check: it takes whatever has a key of 24 characters. */
+function isHandshake(request: ConnectionRequest): boolean {
+  const version = request.header('sec-websocket-version')
+  return (
+    request.header('upgrade')?.trim().toLowerCase() === 'websocket' &&
+    (version === '13' || version === '8') &&
+    KEY.test(request.header('sec-websocket-key') ?? '') &&
+    isProtocolList(request.header('sec-websocket-protocol'))
+  )
+}
+
+/** A list of tokens without repetition (RFC 6455, section 4.1). */
+function isProtocolList(text: string | undefined): boolean {
+  if (text === undefined || text === ENVELOPE_PROTOCOL) return true
+  if (!PROTOCOLS.test(text)) return false
+  const names = text.split(',').map((name) => name.trim())
+  return new Set(names).size === names.length
+}
+
+/** What the callback of `cork` sends: one function for all, so that a write makes no closure (bench: fan-out). */
+let corkedSocket: UwsWebSocket | null = null
+let corkedFrames: readonly Frame[] = []
+
+function sendCorked(): void {
+  const socket = corkedSocket as UwsWebSocket
+  for (let i = 0; i < corkedFrames.length; i++) socket.send((corkedFrames[i] as Frame).bytes, false, false)
+}
+
+/** What uWebSockets.js says of a client that it cut, and the code that says so. */
+const FAULTS: readonly (readonly [start: string, code: ErrorCode | number])[] = [
+  ['Received too big message', 'message-too-large'],
+  ['Received invalid UTF-8', 1007],
+]
+
+class WebSocketLink implements Link {
+  readonly answersHeartbeats = true
+  writtenBytes = 0
+  readonly #owner: LinkOwner
+  readonly #format: WebSocketFormat
+  readonly #limits: Limits
+  /** `null` before it is open and once it is closed: every call would throw. */
+  #socket: UwsWebSocket | null = null
+  /** Something was written that the system has not taken yet. */
+  #isCongested = false
+  /** In the cork of its handshake, in which a close frame would not be followed by FIN. */
+  #isOpening = true
+  /** To be cut when it is open: not inside its own handshake. */
+  #isDoomed = false
+  #denial: Denial | null
+  /** How this end closes it. */
+  #goodbye: { readonly code: number; readonly reason: string } | null = null
+  #timer: NodeJS.Timeout | null = null
+  /** What came while it was paused. `null`: it is not. */
+  #held: string[] | null = null
+  #heldBytes = 0
+  #pongBytes = 0
+
+  constructor(owner: LinkOwner, format: WebSocketFormat, limits: Limits, denial: Denial | null) {
+    this.#owner = owner
+    this.#format = format
+    this.#limits = limits
+    this.#denial = denial
+  }
+
+  // --- What the hub calls ---
+
+  get writable(): boolean {
+    return !this.#isCongested
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket?.getBufferedAmount() ?? 0
+  }
+
+  write(batch: Batch): void {
+    const socket = this.#socket
+    if (socket === null || this.#goodbye !== null) return
+    this.writtenBytes += batch.size
+    const frames = batch.list()
+    if (frames.length === 1) {
+      // Without a cork: one send is one system call, and its result says whether the system took it.
+      if (socket.send((frames[0] as Frame).bytes, false, false) !== 1) this.#congested()
+      return
+    }
+    corkedSocket = socket
+    corkedFrames = frames
+    socket.cork(sendCorked)
+    if (socket.getBufferedAmount() > 0) this.#congested()
+  }
+
+  heartbeat(): boolean {
+    const socket = this.#socket
+    if (socket === null || this.#isCongested || this.#goodbye !== null) return false
+    const { heartbeat } = this.#format
+    socket.cork(() => {
+      socket.ping()
+      if (heartbeat.length > 0) socket.send(heartbeat, false, false)
+    })
+    if (socket.getBufferedAmount() > 0) this.#congested()
+    this.writtenBytes += 2 + heartbeat.length
+    return true
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#goodbye !== null) return
+    this.#goodbye = { code, reason }
+    // What it said before it is told to go is moot.
+    this.#held = null
+    this.#sayGoodbye()
+  }
+
+  terminate(): void {
+    if (this.#isOpening) this.#isDoomed = true
+    else this.#socket?.close()
+  }
+
+  /** uWebSockets.js cannot stop reading: what comes meanwhile is kept, within the bound for what waits for one client. */
+  pause(): void {
+    this.#held ??= []
+  }
+
+  resume(): void {
+    const held = this.#held
+    this.#held = null
+    this.#heldBytes = 0
+    if (held === null) return
+    for (let i = 0; i < held.length; i++) {
+      this.#owner.received(held[i] as string)
+      // Too much again: the rest waits on, before whatever comes.
+      if (this.#wasPausedAgain()) {
+        for (const text of held.slice(i + 1)) this.#hold(text)
+        return
+      }
+    }
+  }
+
+  // --- What uWebSockets.js calls ---
+
+  begin(socket: UwsWebSocket): void {
+    this.#socket = socket
+    if (this.#denial === null) this.#owner.opened(this)
+  }
+
+  /** The head of the handshake, and what the hub wrote with it, have left. */
+  uncorked(): void {
+    this.#isOpening = false
+    if (this.#socket === null) return
+    if (this.#isDoomed) {
+      this.#socket.close()
+      return
+    }
+    if (this.#socket.getBufferedAmount() > 0) this.#congested()
+    const denial = this.#denial
+    this.#denial = null
+    // A browser shows the application no status of a failed handshake: let it in and close with the reason.
+    if (denial !== null) this.close(denial.closeCode, fittingReason(denial.reason))
+    else if (this.#goodbye !== null) this.#sayGoodbye()
+  }
+
+  take(message: ArrayBuffer, isBinary: boolean): void {
+    if (this.#goodbye !== null) return
+    if (isBinary) {
+      this.#fail('unsupported-media-type')
+      return
+    }
+    if (message.byteLength > this.#limits.maxMessageBytes) {
+      this.#fail('message-too-large')
+      return
+    }
+    // Copied: the bytes are gone when the handler returns.
+    const text = Buffer.from(message).toString()
+    if (this.#held === null) this.#owner.received(text)
+    else this.#hold(text)
+  }
+
+  drained(): void {
+    const socket = this.#socket
+    if (socket === null || socket.getBufferedAmount() > 0) return
+    this.#pongBytes = 0
+    if (this.#goodbye !== null) this.#sayGoodbye()
+    // Not in the handler: a message of 16 KiB and more that is written there, and that the system does not take whole, would wait for ever.
+    // uWebSockets.js stops waiting for the socket when the handler returns.
+    else if (this.#isCongested) setImmediate(() => this.#goOn())
+  }
+
+  /** Looked at again when this turn's corks are gone: what only waited in one has left then, and nobody tells. */
+  #congested(): void {
+    if (this.#isCongested) return
+    this.#isCongested = true
+    setImmediate(() => this.#goOn())
+  }
+
+  #goOn(): void {
+    const socket = this.#socket
+    // A pong may have been in the way again.
+    if (socket === null || !this.#isCongested || socket.getBufferedAmount() > 0) return
+    this.#isCongested = false
+    this.#owner.drained()
+  }
+
+  pinged(bytes: number): void {
+    this.#owner.alive()
+    this.#pongBytes += bytes + 2
+    if (this.#pongBytes < MAX_PONG_BYTES) return
+    this.#pongBytes = 0
+    // It asks, and does not read the answers.
+    if (this.bufferedBytes >= MAX_PONG_BYTES) this.#cut('slow-consumer')
+  }
+
+  ponged(): void {
+    this.#owner.alive()
+    this.#owner.answered()
+  }
+
+  /** The end, whoever brought it about. */
+  ended(code: number, reason: string): void {
+    this.#socket = null
+    this.#held = null
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    // Nobody was told of it.
+    if (this.#denial !== null) return
+    const said = code === 1006 ? faultOf(reason) : code
+    const why = code === 1006 ? '' : reason
+    // Not at once: uWebSockets.js calls this from within `end` and `close`, when the hub is in the middle of something.
+    queueMicrotask(() => this.#owner.closed(said === 1006 ? (this.#goodbye?.code ?? said) : said, why))
+  }
+
+  // --- Inside ---
+
+  #hold(text: string): void {
+    this.#owner.alive()
+    this.#heldBytes += text.length + TEXT_BYTES
+    if (this.#heldBytes > this.#limits.maxBacklogBytes) this.#fail('too-many-messages')
+    else this.#held?.push(text)
+  }
+
+  #wasPausedAgain(): boolean {
+    return this.#held !== null
+  }
+
+  #fail(code: ErrorCode): void {
+    this.close(ERRORS[code].closeCode, fittingReason(ERRORS[code].message))
+  }
+
+  #cut(code: ErrorCode): void {
+    this.#goodbye ??= { code: ERRORS[code].closeCode, reason: ERRORS[code].message }
+    this.terminate()
+  }
+
+  /** After all that was written: behind a close frame uWebSockets.js tells nothing more of the client. */
+  #sayGoodbye(): void {
+    const socket = this.#socket
+    if (socket === null || this.#goodbye === null || this.#isOpening) return
+    if (socket.getBufferedAmount() === 0) {
+      socket.end(this.#goodbye.code, Buffer.from(this.#goodbye.reason))
+      return
+    }
+    // A client that does not read must not keep the socket for ever.
+    this.#timer ??= setTimeout(() => this.terminate(), this.#limits.closeTimeoutMs)
+    this.#timer.unref()
+  }
+}
+
+function faultOf(reason: string): number {
+  const [, code = 1006] = FAULTS.find(([start]) => reason.startsWith(start)) ?? []
+  return typeof code === 'number' ? code : ERRORS[code].closeCode
+}

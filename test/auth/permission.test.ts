@@ -1,0 +1,313 @@
+/** What clients may do to groups: by claims, by hooks, by rules; and again when they refresh their token. */
+import { groupsConsumer } from 'groupcast'
+import { signToken, tokens } from 'groupcast/auth'
+import { describe, expect, test } from 'vitest'
+import { ERRORS } from '../../src/errors.ts'
+import { CLIENT_KINDS, type TestClient } from '../support/clients.ts'
+import { startTestHub } from '../support/hub-server.ts'
+import { until, within } from '../support/until.ts'
+import { now, SECRET, token } from './forge.ts'
+
+const authenticate = tokens({ key: { algorithm: 'HS256', secret: SECRET }, required: false })
+const bearer = (text: string) => ({ Authorization: `Bearer ${text}` })
+const withGroups = (groupcast: object, more: object = {}) => token({ groupcast, ...more })
+
+type Reply = {
+  readonly reply: unknown
+  readonly result?: unknown
+  readonly error?: { readonly code: string }
+}
+
+let lastReply = 0
+
+/** The answer to a command; `ok`, or the code of the refusal. */
+async function say(client: TestClient, command: object): Promise<string> {
+  const reply = ++lastReply
+  await client.send({ ...command, reply })
+  const found = () => (client.controls as unknown as Reply[]).find((control) => control.reply === reply)
+  await until('the reply has come', () => found() !== undefined)
+  return found()?.error?.code ?? 'ok'
+}
+
+const publish = (group: string) => ({ publish: { group, message: { type: 'x', group } } })
+const KINDS = CLIENT_KINDS.filter((kind) => kind !== 'websocket')
+
+describe.each(KINDS)('%s', (kind) => {
+  test('claims need no code: they decide about joins and sends, and nothing else is allowed', async () => {
+    const { hub, open } = await startTestHub({ authenticate })
+    hub.consumer('/bare', {})
+    const claims = { join: ['chat.*'], send: ['chat.lobby'] }
+    const client = await open(kind, '/bare', { headers: bearer(withGroups(claims)) })
+    expect([
+      await say(client, { join: 'chat.a' }),
+      await say(client, { join: 'chat.' }),
+      await say(client, { join: 'chat' }),
+      await say(client, { join: 'secret' }),
+      await say(client, { join: 'no.such.group' }),
+      await say(client, publish('chat.lobby')),
+      await say(client, publish('chat.a')),
+      await say(client, publish('secret')),
+    ]).toEqual(['ok', 'ok', 'forbidden', 'forbidden', 'forbidden', 'ok', 'forbidden', 'forbidden'])
+    const visitor = await open(kind, '/bare')
+    expect(await say(visitor, { join: 'chat.a' })).toBe('not-supported')
+    const member = await open(kind, '/bare', { headers: bearer(token()) })
+    expect(await say(member, publish('chat.lobby'))).toBe('not-supported')
+  })
+
+  test('what is denied and what is not there look the same, to the byte', async () => {
+    const { hub, open } = await startTestHub({ authenticate })
+    await hub.groupAdd('secret', hub.newChannel())
+    const client = await open(kind, '/events?group=chat.a', {
+      headers: bearer(withGroups({ join: ['chat.*'] })),
+    })
+    const texts: string[] = []
+    for (const group of ['secret', 'nowhere']) {
+      await say(client, { join: group })
+      await say(client, publish(group))
+      const [joined, sent] = client.controls.slice(-2)
+      texts.push(
+        JSON.stringify([joined, sent])
+          .replace(/"reply":\d+/g, '')
+          .replaceAll(group, 'G'),
+      )
+      const refused = await open(kind, `/events?group=${group}`, {
+        headers: bearer(withGroups({ join: ['chat.*'] })),
+      })
+      texts.push(
+        refused.kind === 'websocket+envelope'
+          ? (await refused.ended).reason.replaceAll(group, 'G')
+          : refused.body.replaceAll(group, 'G'),
+      )
+    }
+    expect(texts.slice(0, 2)).toEqual(texts.slice(2))
+  })
+
+  test('rules tell anyone, who is authenticated, and who has a token for the group apart', async () => {
+    const { hub, open } = await startTestHub({ authenticate })
+    const rules = [
+      { match: 'open.*', join: 'anyone', send: 'anyone' },
+      { match: 'in.*', join: 'authenticated', send: 'authenticated' },
+      { match: 'team.*', join: 'token', send: 'token' },
+      { match: '*', join: 'nobody' },
+    ] as const
+    hub.consumer('/ruled', groupsConsumer({ rules }))
+    const clients = {
+      visitor: await open(kind, '/ruled'),
+      member: await open(kind, '/ruled', { headers: bearer(token()) }),
+      bearer: await open(kind, '/ruled', {
+        headers: bearer(withGroups({ join: ['team.*', 'shut'], send: ['team.a'] })),
+      }),
+    }
+    const outcomes: Record<string, string> = {}
+    for (const [who, client] of Object.entries(clients)) {
+      for (const group of ['open.a', 'in.a', 'team.a', 'team.b', 'shut']) {
+        outcomes[`${who} ${group}`] =
+          `${await say(client, { join: group })} ${await say(client, publish(group))}`
+      }
+    }
+    expect(outcomes).toEqual({
+      'visitor open.a': 'ok ok',
+      'visitor in.a': 'forbidden forbidden',
+      'visitor team.a': 'forbidden forbidden',
+      'visitor team.b': 'forbidden forbidden',
+      'visitor shut': 'forbidden forbidden',
+      'member open.a': 'ok ok',
+      'member in.a': 'ok ok',
+      'member team.a': 'forbidden forbidden',
+      'member team.b': 'forbidden forbidden',
+      'member shut': 'forbidden forbidden',
+      // A token that names groups is good for those alone.
+      'bearer open.a': 'forbidden forbidden',
+      'bearer in.a': 'forbidden forbidden',
+      'bearer team.a': 'ok ok',
+      'bearer team.b': 'ok forbidden',
+      'bearer shut': 'forbidden forbidden',
+    })
+  })
+
+  test('history that is denied is as if there were none: newest, resumed, joined late', async () => {
+    const { hub, open } = await startTestHub({ authenticate, groups: [{ match: '*', history: {} }] })
+    await hub.groupSend('a', { type: 'n', n: 1 })
+    const { cursor: before } = await hub.groupSend('b', { type: 'n', n: 2 })
+    await hub.groupSend('a', { type: 'n', n: 3 })
+    await hub.groupSend('b', { type: 'n', n: 4 })
+    const claims = { join: ['a', 'b'], history: ['b'] }
+    const headers = bearer(withGroups(claims))
+    const numbers = (client: TestClient) => client.messages.map((text) => JSON.parse(text).n)
+    const clients = [
+      await open(kind, '/events?group=a&group=b&history=10', { headers }),
+      await open(kind, `/events?group=a&group=b&cursor=${before}`, { headers }),
+      await open(kind, '/events', { headers }),
+    ] as const
+    expect(await say(clients[2], { join: 'a', history: 10 })).toBe('ok')
+    expect(await say(clients[2], { join: 'b', history: 10 })).toBe('ok')
+    await hub.groupSend('a', { type: 'n', n: 5 })
+    for (const client of clients) await until('what is live has come', () => numbers(client).includes(5))
+    expect(clients.map(numbers)).toEqual([
+      [2, 4, 5],
+      [4, 5],
+      [2, 4, 5],
+    ])
+    for (const client of clients) expect(client.controls.some((control) => 'reset' in control)).toBe(false)
+  })
+
+  test('a refreshed token keeps the connection, and groups that it does not allow are left with a notice', async () => {
+    const { hub, open } = await startTestHub({ authenticate })
+    hub.consumer('/c', { connect: (connection) => connection.join('own') })
+    const client = await open(kind, '/c', { headers: bearer(withGroups({ join: ['a', 'b'] })) })
+    expect(await say(client, { join: 'a' })).toBe('ok')
+    expect(await say(client, { join: 'b' })).toBe('ok')
+    expect(await say(client, { token: withGroups({ join: ['b', 'c'] }, { exp: now() + 3_000 }) })).toBe('ok')
+    await until('it is told', () => client.controls.some((control) => 'left' in control))
+    expect(client.controls.find((control) => 'left' in control)).toEqual({ left: { groups: ['a'] } })
+    const result = (client.controls as unknown as Reply[]).findLast(
+      (control) => control.reply === lastReply,
+    )?.result
+    expect(result).toMatchObject({ identity: 'ann' })
+    expect((result as { expiresInMs: number }).expiresInMs).toBeGreaterThan(2_900_000)
+    // Its own group was the application's to give.
+    expect(hub.groups().map(({ name }) => name)).toEqual(['b', 'own'])
+    expect([await say(client, { join: 'a' }), await say(client, { join: 'c' })]).toEqual(['forbidden', 'ok'])
+    // Claims that say nothing of groups allow none, where nothing else does.
+    expect(await say(client, { token: token() })).toBe('ok')
+    await until('it is told', () => client.controls.filter((control) => 'left' in control).length === 2)
+    expect(hub.groups().map(({ name }) => name)).toEqual(['own'])
+  })
+
+  test.each<[string, () => object, string]>([
+    ['a token that is none', () => ({ token: 'x' }), 'invalid-token'],
+    ['an expired one', () => ({ token: token({ exp: 1 }) }), 'invalid-token'],
+    ['one of somebody else', () => ({ token: token({ sub: 'eve' }) }), 'forbidden'],
+    ['an empty one', () => ({ token: '' }), 'invalid-message'],
+    ['a number', () => ({ token: 7 }), 'invalid-message'],
+    ['a token and a join', () => ({ token: token(), join: 'a' }), 'invalid-message'],
+  ])('%s does not refresh, and the old one is good for what it was', async (what, command, code) => {
+    const { hub, open } = await startTestHub({ authenticate })
+    const client = await open(kind, '/events', { headers: bearer(withGroups({ join: ['a'] })) })
+    if (what === 'a token and a join' && kind === 'websocket+envelope') {
+      // No command at all.
+      await client.send(command())
+      expect((await within('its end', client.ended)).code).toBe(ERRORS['invalid-message'].closeCode)
+      return
+    }
+    if (code === 'invalid-message' && kind !== 'websocket+envelope') {
+      // The answer to the post says so.
+      await expect(client.send(command())).rejects.toThrow('422')
+      return
+    }
+    expect(await say(client, command())).toBe(code)
+    expect(await say(client, { join: 'a' })).toBe('ok')
+    expect(hub.stats.connections[client.kind.split('+')[0] as 'sse']).toBe(1)
+  })
+
+  test('who came without a token has none to refresh', async () => {
+    const { open } = await startTestHub({ authenticate })
+    expect(await say(await open(kind, '/events'), { token: token() })).toBe('not-supported')
+    const { open: openBare } = await startTestHub()
+    expect(await say(await openBare(kind, '/events'), { token: token() })).toBe('not-supported')
+  })
+
+  test('a revoked token does not refresh, and a newer one of the same identity does', async () => {
+    const { hub, open } = await startTestHub({ authenticate })
+    const old = token({ iat: now() - 10 })
+    await hub.revoke('ann')
+    const client = await open(kind, '/events', { headers: bearer(token({ iat: now() + 2 })) })
+    expect(await say(client, { token: old })).toBe('revoked')
+    expect(await say(client, { token: token({ iat: now() + 2 }) })).toBe('ok')
+  })
+
+  test('the hook of a consumer is asked about join, send and history, and again at a refresh', async () => {
+    const { hub, open } = await startTestHub({ authenticate, groups: [{ match: '*', history: {} }] })
+    const asked: string[] = []
+    const members = new Set(['ann'])
+    hub.consumer('/c', {
+      authorize({ identity }, action, group) {
+        asked.push(`${action} ${group}`)
+        return members.has(identity?.id ?? '')
+      },
+    })
+    const client = await open(kind, '/c', { headers: bearer(token()) })
+    expect(await say(client, { join: 'a', history: 3 })).toBe('ok')
+    expect(await say(client, publish('a'))).toBe('ok')
+    members.clear()
+    expect(await say(client, { token: token() })).toBe('ok')
+    expect(asked).toEqual(['join a', 'history a', 'send a', 'join a'])
+    await until('it is told', () => client.controls.some((control) => 'left' in control))
+    expect(hub.groups()).toEqual([])
+  })
+})
+
+test('a plain WebSocket refreshes too, and a bad token closes it, for it can be told in no other way', async () => {
+  const { hub, open } = await startTestHub({ authenticate })
+  const client = await open('websocket', '/events?group=a', { headers: bearer(withGroups({ join: ['a'] })) })
+  await client.send({ token: withGroups({ join: ['b'] }) })
+  await until('it is told', () => client.messages.length === 1)
+  expect(JSON.parse(client.messages[0] ?? '')).toEqual({ type: 'groupcast.left', groups: ['a'] })
+  expect(hub.groups()).toEqual([])
+  await client.send({ token: 'x' })
+  expect((await within('its end', client.ended)).code).toBe(ERRORS['invalid-token'].closeCode)
+})
+
+test('a message that has a type and a token is a message', async () => {
+  const { hub, open } = await startTestHub({ authenticate })
+  const received: unknown[] = []
+  hub.consumer('/c', { receive: (_connection, message) => void received.push(message) })
+  for (const kind of ['websocket', 'sse'] as const) {
+    await (await open(kind, '/c')).send({ type: 'login', token: 'mine' })
+  }
+  await until('both have come', () => received.length === 2)
+  expect(received).toEqual([
+    { type: 'login', token: 'mine' },
+    { type: 'login', token: 'mine' },
+  ])
+})
+
+test('a join that a refresh overtakes is undone', async () => {
+  // A hook that takes its time would answer by an identity that is no more.
+  const { hub, open } = await startTestHub({ authenticate })
+  let release = () => {}
+  const joins: Promise<unknown>[] = []
+  hub.consumer('/c', {
+    receive(connection) {
+      joins.push(connection.join('a', { checked: true }).catch((error) => error.code))
+    },
+    async authorize({ identity }) {
+      const allowed = identity?.claims.role === 'member'
+      await new Promise<void>((resolve) => {
+        release = resolve
+      })
+      return allowed
+    },
+  })
+  const client = await open('websocket+envelope', '/c', { headers: bearer(token({ role: 'member' })) })
+  await client.send({ send: { type: 'x' } })
+  await until('it is asked', () => joins.length === 1)
+  expect(await say(client, { token: token({ role: 'guest' }) })).toBe('ok')
+  const turning = setInterval(() => release(), 1)
+  expect(await within('the join', joins[0] as Promise<unknown>)).toBe('forbidden')
+  clearInterval(turning)
+  expect(hub.groups()).toEqual([])
+})
+
+test('nobody joins, sends to or reads the group of all nodes', async () => {
+  const { hub, open } = await startTestHub({ authenticate })
+  hub.consumer('/c', { authorize: () => true })
+  const client = await open('websocket+envelope', '/c', {
+    headers: bearer(withGroups({ join: ['*'], send: ['*'] })),
+  })
+  expect(await say(client, { join: 'groupcast.nodes' })).toBe('invalid-name')
+  expect(await say(client, publish('groupcast.nodes'))).toBe('invalid-name')
+  await expect(hub.groupSend('groupcast.nodes', { type: 'x' })).rejects.toThrow('not a group name')
+  await expect(hub.history('groupcast.nodes')).rejects.toThrow('not a group name')
+})
+
+test('what signToken makes is what tokens takes', async () => {
+  const { hub, open } = await startTestHub({ authenticate })
+  hub.consumer('/bare', {})
+  const text = await signToken(SECRET, { subject: 'ann', groups: { join: ['a*'] }, expiresInSeconds: 60 })
+  const client = await open('ndjson', '/bare', { headers: bearer(text) })
+  expect([await say(client, { join: 'abc' }), await say(client, { join: 'b' })]).toEqual(['ok', 'forbidden'])
+  await expect(signToken('short', { subject: 'ann' })).rejects.toThrow('shorter than 32 bytes')
+  await expect(signToken(SECRET, { subject: '' })).rejects.toThrow('The subject is')
+  await expect(signToken(SECRET, { subject: 'a', expiresInSeconds: 0.5 })).rejects.toThrow('expiresInSeconds')
+})
