@@ -263,6 +263,29 @@ test('a group that was added too late is given up', async () => {
   await server.until('it is given up', async () => (await subscribed()) === '')
 })
 
+// All that a node had missed had to be read within one `timeoutMs`, and each attempt began where the one before did: it was never ready again.
+test('a node that missed more than it can hold comes back, and says of which groups', async () => {
+  const server = await startServer()
+  const wire = await faultyWire(server.port)
+  ends.push(() => wire.close())
+  const node = await startNode({ url: `redis://${wire.host}:${wire.port}` })
+  const other = await startNode({ url: server.url })
+  const groups = Array.from({ length: 50 }, (_, n) => `kept.${n}`)
+  for (const group of groups) await node.layer.groupAdd(group)
+  wire.cut()
+  await node.lost()
+  const text = JSON.stringify({ type: 'test', n: 1, pad: 'x'.repeat(1_000_000) })
+  for (const group of groups) await other.layer.groupSend(group, text)
+  wire.mend()
+  await node.ready()
+  const [recovery] = node.recoveries
+  const given = new Set(recovery?.publications.map(({ group }) => group))
+  expect(given.size).toBeLessThan(groups.length)
+  expect([...given, ...(recovery?.lost ?? [])].sort()).toEqual([...groups].sort())
+  await other.layer.refresh()
+  expect(recovery?.cursor).toBe(other.layer.position)
+})
+
 describe('a restart', () => {
   test('with an append-only file loses nothing: the groups go on where they were', async () => {
     const server = await startServer({ persistence: 'aof' })
