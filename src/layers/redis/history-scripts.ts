@@ -316,8 +316,9 @@ return redis.call(ARGV[4], ARGV[5], ARGV[6] .. ' ' .. state[1] .. '.' .. state[3
 
 /** Begins a new epoch. Keys: state. Arguments: run, seed, span, command to publish with, channel of all nodes. */
 export const FLUSH = defineScript(`${COMMON}
+local before = redis.call('HGET', KEYS[1], 'epoch') or '-'
 local epoch = begin(KEYS[1], ARGV[2], ARGV[1], time())
-return redis.call(ARGV[4], ARGV[5], epoch .. '.0')
+return redis.call(ARGV[4], ARGV[5], epoch .. '.0 ' .. before)
 `)
 
 /** Deletes what groups have of other epochs. Keys: state; hash and stream of each group. */

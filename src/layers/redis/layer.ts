@@ -207,7 +207,8 @@ export class RedisLayer implements ChannelLayer {
       // A server that has stopped must leave time to ask another.
       connectTimeoutMs: Math.ceil(timeoutMs / 3),
       attempt,
-      onFlush: (cursor) => deliveries.flushed(cursor),
+      onFlush: (text) => deliveries.flushed(text),
+      onForeign: (where) => deliveries.foreign(where),
       onReached: (cursor) => deliveries.reached(cursor),
       onMessage: (channel, json) => this.#receive(start.sink, channel, json),
       beforeClose: () => this.#queues.idle(),
