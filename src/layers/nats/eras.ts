@@ -46,6 +46,11 @@ export class Eras {
     return new Eras(this.#epoch, [...this.#list, { name, from }].slice(-MOST_ERAS))
   }
 
+  /** Whether there is nothing to remember: no start of a server is known, as in a cluster. */
+  get isEmpty(): boolean {
+    return this.#list.every(({ name }) => name === '')
+  }
+
   has(name: string): boolean {
     return this.#list.some((era) => era.name === name)
   }

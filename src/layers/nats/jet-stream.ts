@@ -30,6 +30,7 @@ export const API = Object.freeze({
   overlap: 10065,
   invalidConfig: 10052,
   wrongLast: 10071,
+  unavailable: 10008,
 })
 
 interface WireError {

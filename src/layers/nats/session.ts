@@ -371,9 +371,8 @@ export class NatsSession implements Session {
     if (this.#order !== null) await this.#feed(this.#order)
     const denied = refusal ?? groups.map((group) => this.#groups.get(group)?.denied).find(Boolean)
     if (denied) throw denied
-    await this.#mark()
-    await this.fence()
-    await this.#checkClock()
+    // At once: to a server that is far away each round trip counts.
+    await Promise.all([this.#mark(), this.fence(), this.#checkClock()])
   }
 
   #keepsHistory(group: string): boolean {
@@ -543,6 +542,7 @@ export class NatsSession implements Session {
   /** Stores the eras again, before age or a purge takes them. */
   async #keepEras(): Promise<void> {
     const { eras } = this.history
+    if (eras.isEmpty) return
     const subject = `${this.#stored}.${ERAS}`
     const last = await this.js.last(this.#host.subjects.historyStream, subject)
     const newest = last === null ? eras : Eras.parse(eras.epoch, last)

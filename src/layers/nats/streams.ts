@@ -1,7 +1,14 @@
 import { deferred } from '../broker/deferred.ts'
 import type { Position } from '../cursor.ts'
 import { Eras } from './eras.ts'
-import { API, ApiError, type JetStream, type StreamConfig, type StreamInfo } from './jet-stream.ts'
+import {
+  API,
+  ApiError,
+  type JetStream,
+  type Stored,
+  type StreamConfig,
+  type StreamInfo,
+} from './jet-stream.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Subjects } from './subjects.ts'
 import { NobodyThere, Refused } from './wire.ts'
@@ -84,21 +91,17 @@ export class Streams {
 
   /** Whether a stream stores what is sent to a subject. In a cluster nobody may lead one yet that was made a moment ago, and what is sent then is lost. */
   async #answers(subject: string): Promise<boolean> {
-    for (let tries = 0; tries < TRIES; tries++) {
-      const asking = this.#stream.append(subject, '{}').then(
-        () => true,
+    const ask = () =>
+      this.#stream.append(subject, '{}').then(
+        () => true as const,
         (error) => {
-          if (error instanceof NobodyThere) return false
+          if (error instanceof NobodyThere) return null
           // It answers, if only that it has enough of these.
-          if (error instanceof ApiError) return true
+          if (error instanceof ApiError) return true as const
           throw error
         },
       )
-      const { found, late } = this.#unlessLate(asking, ANSWER_MS)
-      if (await found) return true
-      await late
-    }
-    return false
+    return (await this.#patiently(ask, ANSWER_MS)) !== null
   }
 
   /** `null`: it is to be asked for again. */
@@ -121,7 +124,9 @@ export class Streams {
   async #enter({ config, state, cluster }: StreamInfo, known: Known | null): Promise<Eras | null> {
     const epoch = this.#epochOf(config)
     const subject = `${this.#subjects.stored(epoch)}.${ERAS}`
-    const last = await this.#stream.last(config.name, subject)
+    const last = await this.#last(config.name, subject)
+    // Of two nodes that made it at the same moment each may have been told so, and then the cluster has dropped it.
+    if (last === undefined) return null
     // Where a purge took it, nodes still know.
     const remembered = known?.eras.epoch === epoch ? known.eras : new Eras(epoch)
     const eras = last === null ? remembered : Eras.parse(epoch, last)
@@ -160,31 +165,63 @@ export class Streams {
   /** A cluster answers nothing, or not the same everywhere, about a stream that another node makes at this moment. */
   async #open(name: string, make: () => StreamConfig, differing: Differing): Promise<StreamInfo> {
     let refusal: ApiError | null = null
-    for (let tries = 0; tries < TRIES; tries++) {
-      const { found, late } = this.#unlessLate(this.#tryOpen(name, make(), differing))
-      const info = await found.catch((error) => {
-        if (!(error instanceof ApiError) || !BY_ANOTHER.has(error.errorCode)) throw error
+    const ask = async () => {
+      try {
+        const info = await this.#tryOpen(name, make(), differing)
+        return info.cluster?.leader === '' ? null : info
+      } catch (error) {
+        if (!(error instanceof ApiError) || !NOT_YET.has(error.errorCode)) throw error
         refusal = error
         return null
-      })
-      if (info !== null && info.cluster?.leader !== '') return info
-      await late
+      }
     }
+    const found = await this.#patiently(ask)
+    if (found !== null) return found
     throw (
       refusal ??
       new Error(`JetStream does not answer about the stream ${name}: does its cluster have a leader?`)
     )
   }
 
-  /** What is found, or `null` when it is late; and when that is. */
-  #unlessLate<T>(
-    asking: Promise<T>,
-    ms = this.#options.timeoutMs / (TRIES + 1),
-  ): { readonly found: Promise<T | null>; readonly late: Promise<null> } {
-    const late = deferred<null>()
-    this.#options.clock.after(ms, () => late.resolve(null))
-    asking.catch(() => {})
-    return { found: Promise.race([asking, late.promise]), late: late.promise }
+  /** The newest of a subject, from whoever leads the stream; `undefined`: the stream is gone again. */
+  async #last(stream: string, subject: string): Promise<Stored | null | undefined> {
+    const ask = () =>
+      this.#stream.last(stream, subject).then(
+        (stored) => ({ stored }),
+        (error) => {
+          if (!(error instanceof ApiError)) throw error
+          if (error.errorCode === API.noStream) return { stored: undefined }
+          if (NOT_YET.has(error.errorCode)) return null
+          throw error
+        },
+      )
+    const found = await this.#patiently(ask)
+    if (found === null)
+      throw new Error(`The stream ${stream} does not answer: does its cluster have a leader?`)
+    return found.stored
+  }
+
+  /**
+   * Asks until an answer is some use: where nobody leads, none comes. One that comes after the next question counts as well, since on a busy machine, or far away, all
+   * of them may take longer than a pause. `null`: none came.
+   */
+  async #patiently<T>(ask: () => Promise<T | null>, pauseMs = this.#pauseMs): Promise<T | null> {
+    const answer = deferred<T>()
+    for (let tries = 0; tries < TRIES; tries++) {
+      const asking = ask().then((found) => {
+        if (found !== null) answer.resolve(found)
+      })
+      asking.catch(answer.reject)
+      const pause = deferred<null>()
+      const stopTimer = this.#options.clock.after(pauseMs, () => pause.resolve(null))
+      const found = await Promise.race([answer.promise, pause.promise]).finally(stopTimer)
+      if (found !== null) return found
+    }
+    return null
+  }
+
+  get #pauseMs(): number {
+    return this.#options.timeoutMs / (TRIES + 1)
   }
 
   async #tryOpen(name: string, wanted: StreamConfig, differing: Differing): Promise<StreamInfo> {
@@ -284,11 +321,14 @@ export class Streams {
 
 /** How often JetStream is asked, within the time for opening a session. */
 const TRIES = 9
-/** What a stream takes to answer at most, when it has a leader and the machine is not busy. */
+/** What a stream takes to answer, when it has a leader and the machine is not busy; then it is asked again. */
 const ANSWER_MS = 200
 
-/** How a server says that another node makes the stream: its name is in use, its configuration would be changed, its subjects overlap. */
-const BY_ANOTHER = new Set<number>([API.nameInUse, API.invalidConfig, API.overlap])
+/**
+ * What a server says while another node makes the stream (its name is in use, its configuration would be changed, its subjects overlap), and while its cluster has no
+ * leader.
+ */
+const NOT_YET = new Set<number>([API.nameInUse, API.invalidConfig, API.overlap, API.unavailable])
 
 type Limit = 'max_msgs_per_subject' | 'max_age' | 'max_bytes' | 'num_replicas'
 /** Which limits of a stream are to be changed. */

@@ -53,3 +53,8 @@ test('what the stream keeps is the last sixteen, and the newest begins where it 
   // Its era is too long ago to know.
   expect(many.contradicts({ epoch: 'ab12ze4', sequence: 49 })).toBe(false)
 })
+
+test('without the start of a server there is nothing to remember', () => {
+  expect(new Eras('ab12').isEmpty).toBe(true)
+  expect(eras.isEmpty).toBe(false)
+})

@@ -7,6 +7,7 @@ import type { ChannelLayer, LayerRecovery, LayerStatus } from '../../../src/laye
 import { type NatsLayerOptions, natsLayer } from '../../../src/layers/nats/index.ts'
 import { faultyWire } from '../../../src/testing/index.ts'
 import { type NatsServer, natsServer } from '../../support/nats-server.ts'
+import { startSlowWire } from '../../support/slow-wire.ts'
 import { until } from '../../support/until.ts'
 
 const HISTORY = { count: 1_000, ageMs: 3_600_000, bytes: 64 * 1024 * 1024 }
@@ -473,6 +474,17 @@ describe('another program', { timeout: 60_000 }, () => {
 })
 
 describe('a connection', { timeout: 60_000 }, () => {
+  // Nodes of a busy cluster were never ready: whether the streams store was asked every 200 ms, and an answer that came after that did not count.
+  test('whose answers take longer than it waits before it asks again is opened all the same', async () => {
+    const server = await started()
+    const port = await startSlowWire(server.port, 250)
+    const node = await Node.start('node0', { servers: `nats://127.0.0.1:${port}`, timeoutMs: 10_000 })
+    await node.layer.groupAdd('kept.a')
+    await node.layer.groupSend('kept.a', json(1))
+    await node.arrived('kept.a:1')
+    expect(node.statuses.map(({ state }) => state)).toEqual(['connecting', 'ready'])
+  })
+
   test('that the server cuts for being slow is opened again, and nothing is missing', async () => {
     const server = await started({ config: 'write_deadline: "500ms"' })
     const wire = await faultyWire(server.port)
