@@ -12,7 +12,7 @@ class FakeStreams {
   readonly made: StreamConfig[] = []
   readonly #there = new Map<string, StreamConfig>()
   /** What comes before the newest of a subject is looked for. */
-  beforeLast: (drop: (stream: string) => void) => void = () => {}
+  beforeLast: (drop: (stream: string) => void) => void | Promise<void> = () => {}
 
   async info(stream: string) {
     const config = this.#there.get(stream)
@@ -26,7 +26,7 @@ class FakeStreams {
   }
 
   async last(stream: string) {
-    this.beforeLast((dropped) => void this.#there.delete(dropped))
+    await this.beforeLast((dropped) => void this.#there.delete(dropped))
     if (!this.#there.has(stream)) throw new ApiError({ err_code: API.noStream })
     return null
   }
@@ -57,6 +57,15 @@ test('a stream that the cluster drops, since two nodes made it, is made again', 
   const made = fake.made.filter(({ name }) => name === subjects.historyStream)
   expect(made).toHaveLength(3)
   expect(made.at(-1)?.subjects?.[0]).toBe(`${subjects.stored(eras.epoch)}.>`)
+})
+
+// No node of a cluster was ready at the first attempt, which ended after 5 s: what is asked about a stream that nobody leads yet is not answered at all.
+test('a question about a stream that nobody answers is asked again', async () => {
+  const fake = new FakeStreams()
+  let times = 0
+  fake.beforeLast = () => (times++ < 1 ? new Promise(() => {}) : undefined)
+  await open(fake)
+  expect(times).toBe(2)
 })
 
 // A cluster that elects a leader says so, and each attempt to open a session ended with it.
