@@ -219,7 +219,7 @@ export class Groups {
           group.isOnLayer = false
           await this.#discard(group)
         } else {
-          await this.#layer.groupAdd(group.name)
+          await this.#add(group)
           group.isOnLayer = true
         }
       }
@@ -227,6 +227,16 @@ export class Groups {
       // At once when the loop has seen that nothing is to be done: whoever comes later must not wait for a run that will not look again.
       group.syncing = null
       this.#forget(group)
+    }
+  }
+
+  /** @throws the layer's error; then the layer may have added it all the same, and is told that nobody wants it */
+  async #add(group: Group): Promise<void> {
+    try {
+      await this.#layer.groupAdd(group.name)
+    } catch (error) {
+      await this.#layer.groupDiscard(group.name).catch(() => {})
+      throw error
     }
   }
 

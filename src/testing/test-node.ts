@@ -233,7 +233,7 @@ class RecordingSink implements LayerSink {
     }
     if (this.isClosed) this.violations.push(`12: deliver(${group}) after close`)
     else if (!this.groups.has(group)) this.violations.push(`2: deliver(${group}), which is not added`)
-    if (this.#isDown) this.violations.push(`27: deliver(${group}) while the layer says that it is not ready`)
+    if (this.isDown) this.violations.push(`27: deliver(${group}) while the layer says that it is not ready`)
     this.delivered.push({ group, ...publication })
     this.onDeliver(group, publication)
   }
@@ -253,7 +253,7 @@ class RecordingSink implements LayerSink {
   recovered(recovery: LayerRecovery): void {
     if (this.isClosed) this.violations.push('12: recovered() after close')
     // Only what nothing can interrupt may be said without a break: that history is gone.
-    if (!this.#isDown && recovery.publications.length > 0)
+    if (!this.isDown && recovery.publications.length > 0)
       this.violations.push('27: recovered() with publications while the layer says that it is ready')
     this.recoveries.push(recovery)
     for (const { group, publication } of recovery.publications) {
@@ -270,7 +270,7 @@ class RecordingSink implements LayerSink {
     return this.statuses.at(-1)?.state === 'ready'
   }
 
-  get #isDown(): boolean {
+  get isDown(): boolean {
     return this.statuses.at(-1)?.state === 'connecting'
   }
 }

@@ -38,6 +38,7 @@ export async function runCase(spec: CaseSpec, options: TrialOptions): Promise<vo
   const trial = await Trial.begin(spec, options)
   try {
     await trial.start()
+    await trial.ready()
     // What a driver cannot do it must not do silently: instead of such a case there is this.
     if (spec.needs === 'history' && !trial.keepsHistory) await assertWithoutHistory(trial.nodes)
     else if (spec.needs === 'queues' && !trial.keepsQueues)
@@ -123,11 +124,17 @@ export class Trial {
     await Promise.all(this.nodes.map((node) => node.start()))
   }
 
+  /** Resolves when no node says any more that its broker cannot be used: its first attempt may have failed (obligation 24), as on a busy machine. */
+  async ready(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.sink.isDown && node.ready()))
+  }
+
   /** Other layers, started, that know nothing of these. They end with this trial. */
   async another(): Promise<Trial> {
     const other = await Trial.begin(this.#spec, this.#options)
     this.#others.push(other)
     await other.start()
+    await other.ready()
     return other
   }
 

@@ -19,6 +19,10 @@ export interface InterestOptions {
 interface Interested {
   /** Whether the node has added it. */
   isAdded: boolean
+  /** Whether a caller has been told so. */
+  isConfirmed: boolean
+  /** Callers of `add` that have not been told yet. */
+  adding: number
   /** Whether its publications are handed on: not before what was published while it was away has passed. */
   isHeard: boolean
   /** How often it was discarded. */
@@ -59,19 +63,26 @@ export class Interest {
     return [...this.#groups].filter(([, { isAdded }]) => isAdded).map(([group]) => group)
   }
 
-  /** Resolves when the broker delivers the group. Rejects with the error of `subscribe`, and then the group is as it was. */
-  async add(group: string): Promise<void> {
-    const known = this.#groups.get(group) ?? this.#open(group)
-    const wasAdded = known.isAdded
-    known.isAdded = true
-    known.stopTimer?.()
-    known.stopTimer = null
+  /**
+   * Resolves when the broker delivers the group. Rejects with the error of `subscribe`, or of `within`, and then the group is as it was.
+   *
+   * @param within does it, and may fail before it is done, as by a deadline, or without doing it
+   */
+  async add(group: string, within = (adding: () => Promise<void>) => adding()): Promise<void> {
+    const begun: Interested[] = []
     try {
-      await this.#sync(group, known)
+      await within(() => {
+        const known = this.#begin(group)
+        begun.push(known)
+        return this.#sync(group, known)
+      })
     } catch (error) {
-      if (!wasAdded) known.isAdded = false
-      this.#forget(group, known)
+      for (const known of begun) this.#failed(group, known)
       throw error
+    }
+    for (const known of begun) {
+      known.adding--
+      known.isConfirmed = known.isAdded
     }
   }
 
@@ -79,9 +90,7 @@ export class Interest {
   discard(group: string): void {
     const known = this.#groups.get(group)
     if (known?.isAdded !== true) return
-    known.isAdded = false
-    known.isHeard = false
-    known.discards++
+    this.#leave(known)
     this.#linger(group, known)
   }
 
@@ -118,9 +127,37 @@ export class Interest {
     this.#groups.clear()
   }
 
+  #begin(group: string): Interested {
+    const known = this.#groups.get(group) ?? this.#open(group)
+    known.isAdded = true
+    known.adding++
+    known.stopTimer?.()
+    known.stopTimer = null
+    return known
+  }
+
+  /** A caller was told that it has failed. The broker may do it all the same, later: then nobody would ever discard it. */
+  #failed(group: string, known: Interested): void {
+    known.adding--
+    const isWanted = known.isConfirmed || known.adding > 0
+    if (isWanted || !known.isAdded || this.#groups.get(group) !== known) return
+    this.#leave(known)
+    if (known.isSubscribed || known.syncing !== null) this.#linger(group, known)
+    else this.#forget(group, known)
+  }
+
+  #leave(known: Interested): void {
+    known.isAdded = false
+    known.isConfirmed = false
+    known.isHeard = false
+    known.discards++
+  }
+
   #open(group: string): Interested {
     const known: Interested = {
       isAdded: false,
+      isConfirmed: false,
+      adding: 0,
       isHeard: false,
       discards: 0,
       isSubscribed: false,

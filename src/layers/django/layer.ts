@@ -48,7 +48,8 @@ export class DjangoLayer implements ChannelLayer {
 
   async groupAdd(group: string): Promise<void> {
     this.#assertGroup(group)
-    await this.#started().interest.add(group)
+    const { interest, lifeline } = this.#started()
+    await interest.add(group, (adding) => lifeline.run(adding))
   }
 
   async groupDiscard(group: string): Promise<void> {
@@ -185,8 +186,8 @@ class Node {
     this.interest = new Interest({
       clock,
       ...(lingerMs !== undefined && { lingerMs }),
-      fence: (group) => this.lifeline.run((session) => session.fence(group)),
-      subscribe: (group) => this.lifeline.run((session) => session.groupAdd(group)),
+      fence: async (group) => this.#session().fence(group),
+      subscribe: async (group) => this.#session().groupAdd(group),
       unsubscribe: async (group) => this.#latest?.groupDiscard(group),
     })
     this.lifeline = new Lifeline<DjangoSession>({
@@ -226,6 +227,12 @@ class Node {
     this.interest.close()
     await this.lifeline.close()
     this.inbox.close()
+  }
+
+  #session(): DjangoSession {
+    const { session } = this.lifeline
+    if (session === null) throw new GroupcastError('layer-unavailable', 'The session with Redis has ended.')
+    return session
   }
 
   #status(status: LayerStatus): void {

@@ -29,6 +29,8 @@ export const API = Object.freeze({
   nameInUse: 10058,
   overlap: 10065,
   invalidConfig: 10052,
+  wrongLast: 10071,
+  unavailable: 10008,
 })
 
 interface WireError {
@@ -52,7 +54,7 @@ export interface StreamInfo {
   readonly config: StreamConfig
   readonly state: { readonly last_seq: number; readonly first_seq: number }
   /** Where there is one: who leads; empty while nobody does. */
-  readonly cluster?: { readonly leader?: string }
+  readonly cluster?: { readonly name?: string; readonly leader?: string }
 }
 
 /** An idle consumer says so this often; shorter ones the server refuses. */
@@ -97,9 +99,23 @@ export class JetStream {
   }
 
   /** @returns the sequence. @throws {NobodyThere} when no stream stores the subject; {ApiError} when it is refused */
-  async append(subject: string, json: string): Promise<number> {
+  append(subject: string, json: string): Promise<number> {
+    return this.#append(subject, json)
+  }
+
+  /** The same, if the last of the subject is still this one (0: none). @returns the sequence, or `null`: it is not */
+  async appendAfter(last: number, subject: string, json: string): Promise<number | null> {
+    try {
+      return await this.#append(subject, json, { 'Nats-Expected-Last-Subject-Sequence': String(last) })
+    } catch (error) {
+      if (error instanceof ApiError && error.errorCode === API.wrongLast) return null
+      throw error
+    }
+  }
+
+  async #append(subject: string, json: string, headers?: Readonly<Record<string, string>>): Promise<number> {
     const { seq, error } = jsonOf<{ seq?: number; error?: WireError }>(
-      await this.#wire.request(subject, json),
+      await this.#wire.request(subject, json, headers),
     )
     if (error !== undefined) throw new ApiError(error)
     if (typeof seq !== 'number') throw new Error(`The answer to ${subject} is none of a stream.`)
@@ -113,6 +129,11 @@ export class JetStream {
 
   get(stream: string, sequence: number): Promise<Stored | null> {
     return this.#get(stream, { seq: sequence })
+  }
+
+  /** The newest of a subject; `null`: there is none. */
+  last(stream: string, subject: string): Promise<Stored | null> {
+    return this.#get(stream, { last_by_subj: subject })
   }
 
   /** `false`: it was not there any more. Of several that delete one message, one gets `true`. */

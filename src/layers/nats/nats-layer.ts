@@ -2,7 +2,7 @@ import { ChannelFullError, GroupcastError, MisuseError } from '../../errors.ts'
 import type { HistoryBounds } from '../../history.ts'
 import { Interest } from '../broker/interest.ts'
 import { type Attempt, Lifeline } from '../broker/lifeline.ts'
-import { decodeCursor, encodeCursor, type Position } from '../cursor.ts'
+import { encodeCursor, type Position } from '../cursor.ts'
 import type {
   ChannelLayer,
   LayerPublication,
@@ -81,7 +81,7 @@ export class NatsLayer implements ChannelLayer, SessionHost {
   // --- Groups ---
 
   groupAdd(group: string): Promise<void> {
-    return this.#lifeline.run(() => this.#interest.add(group))
+    return this.#interest.add(group, (adding) => this.#lifeline.run(adding))
   }
 
   async groupDiscard(group: string): Promise<void> {
@@ -188,6 +188,12 @@ export class NatsLayer implements ChannelLayer, SessionHost {
     }
   }
 
+  foreign(subject: string): void {
+    this.#sayOnce(
+      `Another program publishes on ${subject}: what is no message of a hub is dropped. Give it other subjects, or the layer another prefix.`,
+    )
+  }
+
   report(error: unknown): void {
     try {
       this.#start?.sink.report?.(error)
@@ -203,7 +209,7 @@ export class NatsLayer implements ChannelLayer, SessionHost {
   async #open(attempt: Attempt): Promise<NatsSession> {
     const after = this.#latest?.position ?? null
     const groups = this.#interest.lost()
-    const session = await NatsSession.open(this, attempt, after, groups)
+    const session = await NatsSession.open(this, attempt, this.#latest?.known ?? null, groups)
     this.#interest.restored(groups)
     try {
       if (this.#latest !== null) await this.#recover(session, after, groups, attempt)
@@ -240,19 +246,20 @@ export class NatsLayer implements ChannelLayer, SessionHost {
   }
 
   async #replay(session: NatsSession, { groups, after }: ReplayRequest): Promise<Replay> {
-    const { epoch } = session.history
+    const { eras } = session.history
     const wanted = [...groups].flatMap(([group, limit]) => {
       const bounds = this.boundsOf(group, session.history)
       return bounds === null ? [] : [{ group, limit, bounds }]
     })
     const end = await session.fence()
-    const from = after === null ? null : sequenceOf(after, epoch, end)
+    const from = after === null ? null : eras.sequenceIn(after, end)
     const selected =
       from === undefined ? wanted.map(() => null) : await this.#selectAll(session, wanted, from, end)
     const publications: (ReplayedPublication & { readonly sequence: number })[] = []
     for (const [index, { group }] of wanted.entries()) {
       for (const { sequence, json } of selected[index]?.messages ?? []) {
-        publications.push({ group, sequence, publication: { json, cursor: encodeCursor(epoch, sequence) } })
+        if (json === null) continue
+        publications.push({ group, sequence, publication: { json, cursor: eras.cursor(sequence) } })
       }
     }
     publications.sort((a, b) => a.sequence - b.sequence)
@@ -260,8 +267,8 @@ export class NatsLayer implements ChannelLayer, SessionHost {
       publications: publications.map(({ group, publication }) => ({ group, publication })),
       lost: wanted.filter((_, index) => selected[index] === null).map(({ group }) => group),
       hasMore: selected.some((one) => one?.hasMore === true),
-      cursor: encodeCursor(epoch, end),
-      covers: (cursor) => sequenceOf(cursor, epoch, end) !== undefined,
+      cursor: eras.cursor(end),
+      covers: (cursor) => eras.sequenceIn(cursor, end) !== undefined,
     }
   }
 
@@ -317,12 +324,6 @@ export class NatsLayer implements ChannelLayer, SessionHost {
 }
 
 const NOTHING: Selected<KeptPublication> = { messages: [], hasMore: false }
-
-/** The sequence of a cursor of an epoch that is not of the future; `undefined` for all others. */
-function sequenceOf(cursor: string, epoch: string, end: number): number | undefined {
-  const position = decodeCursor(cursor)
-  return position?.epoch === epoch && position.sequence <= end ? position.sequence : undefined
-}
 
 const NODE_PREFIX = 'specific.'
 

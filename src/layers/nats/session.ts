@@ -4,12 +4,13 @@ import { type Deferred, deferred } from '../broker/deferred.ts'
 import type { Attempt, Session } from '../broker/lifeline.ts'
 import { encodeCursor, type Position } from '../cursor.ts'
 import type { LayerPublication, LayerRecovery, ReplayedPublication } from '../layer.ts'
+import { Eras } from './eras.ts'
 import { type KeptMessage, select } from './history.ts'
 import { JetStream, type Stored } from './jet-stream.ts'
 import type { ResolvedOptions } from './options.ts'
 import { Rounds } from './rounds.ts'
 import { StreamOrder } from './stream-order.ts'
-import { LIMITS, MARKS, mostMessagesOf, type OpenedHistory, Streams } from './streams.ts'
+import { ERAS, type Known, LIMITS, MARKS, mostMessagesOf, type OpenedHistory, Streams } from './streams.ts'
 import { decodeToken, encodeToken, type Subjects } from './subjects.ts'
 import { NobodyThere, type Refused, type Subscription, Wire } from './wire.ts'
 
@@ -23,6 +24,8 @@ export interface SessionHost {
   deliver(group: string, publication: LayerPublication): void
   /** A message for a channel of this node. */
   push(channel: string, json: string): void
+  /** Something came on a subject of the layer's that no node sends. */
+  foreign(subject: string): void
   /** The session is alive. */
   probed(): void
   report(error: unknown): void
@@ -40,7 +43,8 @@ interface Heard {
 
 /** A publication as a stream keeps it. */
 export interface KeptPublication extends KeptMessage {
-  readonly json: string
+  /** `null`: another program stored it. It counts, since it has pushed out others, but nobody gets it. */
+  readonly json: string | null
 }
 
 /** What the stream can be relied on for, at a moment. */
@@ -56,7 +60,8 @@ interface Kept {
   readonly sequence: number
   /** That of the group's publication before it; 0: there is none. */
   readonly previous: number
-  readonly json: string
+  /** `null`: another program stored it. */
+  readonly json: string | null
 }
 
 /** What came before the session was live. */
@@ -109,6 +114,8 @@ export class NatsSession implements Session {
   #early: Early[] | null = []
   #isGone = false
   #sequence = 0
+  /** The last that the stream has confirmed to this node. */
+  #confirmed = 0
   #lastFence = 0
   /** All before is gone by a flush. */
   #flushedTo = 0
@@ -121,7 +128,7 @@ export class NatsSession implements Session {
   static async open(
     host: SessionHost,
     attempt: Attempt,
-    known: Position | null,
+    known: Known | null,
     groups: readonly string[],
   ): Promise<NatsSession> {
     const { servers, connection, timeoutMs } = host.options
@@ -139,7 +146,9 @@ export class NatsSession implements Session {
     attempt.signal.addEventListener('abort', destroy)
     try {
       const js = new JetStream(wire)
-      const streams = new Streams(js, host.subjects, host.options, (error) => host.report(error))
+      const streams = new Streams(js, host.subjects, host.options, wire.serverId, (error) =>
+        host.report(error),
+      )
       const history = await streams.open(known)
       const session = new NatsSession(host, attempt, wire, js, history)
       await session.#begin(groups)
@@ -164,13 +173,19 @@ export class NatsSession implements Session {
     this.#wire = wire
     this.js = js
     this.history = history
-    this.#stored = host.subjects.stored(history.epoch)
+    this.#stored = host.subjects.stored(history.eras.epoch)
     this.#order = history.isReplicated || isOrdered(wire.serverVersion) ? null : new StreamOrder()
   }
 
   /** Where this node is. */
   get position(): Position {
-    return { epoch: this.history.epoch, sequence: this.#sequence }
+    return this.history.eras.position(this.#sequence)
+  }
+
+  /** What the next session is to hold against the stream. */
+  get known(): Known {
+    const { eras } = this.history
+    return { eras, newest: eras.position(Math.max(this.#sequence, this.#confirmed)) }
   }
 
   /** The server's time, about. */
@@ -264,6 +279,7 @@ export class NatsSession implements Session {
   /** Forgets all history. */
   async flushHistory(): Promise<void> {
     const mark = await this.#store('x', '{}')
+    await this.#keepEras()
     await this.js.purge(this.#host.subjects.historyStream, mark)
     await this.fence()
   }
@@ -281,7 +297,8 @@ export class NatsSession implements Session {
       if (selected === null) lost.push(group)
       else
         for (const { sequence, json } of selected.messages)
-          publications.push({ group, sequence, publication: { json, cursor: this.#cursor(sequence) } })
+          if (json !== null)
+            publications.push({ group, sequence, publication: { json, cursor: this.#cursor(sequence) } })
     }
     publications.sort((a, b) => a.sequence - b.sequence)
     // What came meanwhile up to there is among these.
@@ -354,9 +371,8 @@ export class NatsSession implements Session {
     if (this.#order !== null) await this.#feed(this.#order)
     const denied = refusal ?? groups.map((group) => this.#groups.get(group)?.denied).find(Boolean)
     if (denied) throw denied
-    await this.#mark()
-    await this.fence()
-    await this.#checkClock()
+    // At once: to a server that is far away each round trip counts.
+    await Promise.all([this.#mark(), this.fence(), this.#checkClock()])
   }
 
   #keepsHistory(group: string): boolean {
@@ -382,16 +398,25 @@ export class NatsSession implements Session {
 
   #onGroup(group: string, heard: Heard, msg: Msg): void {
     if (this.#isGone) return
-    const json = textOf(msg.data)
+    const json = objectText(textOf(msg.data))
     const { headers } = msg
     if (headers === undefined) {
-      this.#handOn({ group, publication: { json, cursor: null }, sequence: null })
+      if (json === null) this.#host.foreign(msg.subject)
+      else this.#handOn({ group, publication: { json, cursor: null }, sequence: null })
       return
     }
-    // Of an older stream that is gone.
-    if (!this.#isOurs(headers)) return
-    const sequence = Number(headers.get('Nats-Sequence'))
-    const previous = Number(headers.get('Nats-Last-Sequence'))
+    const subject = headers.last('Nats-Subject')
+    if (subject !== this.#storedSubject(group)) {
+      // Of an older stream that is gone, if it is of a stream.
+      if (subject === '') this.#host.foreign(msg.subject)
+      return
+    }
+    const sequence = sequenceIn(headers, 'Nats-Sequence')
+    const previous = sequenceIn(headers, 'Nats-Last-Sequence')
+    if (sequence === null || previous === null || previous >= sequence) {
+      this.#host.foreign(msg.subject)
+      return
+    }
     const keep = () => this.#onKept(group, heard, { sequence, previous, json })
     if (this.#order === null) keep()
     else this.#order.came(sequence, keep)
@@ -399,17 +424,20 @@ export class NatsSession implements Session {
 
   #onKept(group: string, heard: Heard, { sequence, previous, json }: Kept): void {
     if (this.#isGone) return
+    // It has its number all the same.
+    if (json === null) this.#host.foreign(this.#host.subjects.group(group))
     if (heard.since !== null && previous > Math.max(heard.since, heard.last)) {
       this.#attempt.lost(new Error(`Publication ${previous} of the stream of history did not come.`))
       return
     }
     heard.last = sequence
+    if (json === null) return
     this.#handOn({ group, publication: { json, cursor: this.#cursor(sequence) }, sequence })
   }
 
   /** Whether the stream of this session stored it. */
   #isOurs(headers: MsgHdrs): boolean {
-    return headers.get('Nats-Subject').startsWith(`${this.#stored}.`)
+    return headers.last('Nats-Subject').startsWith(`${this.#stored}.`)
   }
 
   #handOn(early: Early): void {
@@ -426,13 +454,16 @@ export class NatsSession implements Session {
   #onPush(msg: Msg): void {
     if (this.#isGone) return
     const channel = decodeToken(msg.subject.slice(msg.subject.lastIndexOf('.') + 1))
-    if (channel !== null) this.#host.push(channel, textOf(msg.data))
+    const json = objectText(textOf(msg.data))
+    if (channel !== null && json !== null) this.#host.push(channel, json)
+    else this.#host.foreign(msg.subject)
   }
 
   /** A fence of this node, or a flush. */
-  #onMark({ headers }: Msg): void {
-    if (headers !== undefined && this.#isOurs(headers))
-      this.#passed(headers.get('Nats-Subject'), Number(headers.get('Nats-Sequence')))
+  #onMark({ headers, subject }: Msg): void {
+    const sequence = headers === undefined ? null : sequenceIn(headers, 'Nats-Sequence')
+    if (headers === undefined || sequence === null) this.#host.foreign(subject)
+    else if (this.#isOurs(headers)) this.#passed(headers.last('Nats-Subject'), sequence)
   }
 
   /** All up to here has come. */
@@ -480,8 +511,10 @@ export class NatsSession implements Session {
     await this.js.follow(this.#host.subjects.historyStream, `${this.#stored}.>`, onNumber)
   }
 
-  #store(subject: string, json: string): Promise<number> {
-    return this.#append(`${this.#stored}.${subject}`, json)
+  async #store(subject: string, json: string): Promise<number> {
+    const sequence = await this.#append(`${this.#stored}.${subject}`, json)
+    this.#confirmed = Math.max(this.#confirmed, sequence)
+    return sequence
   }
 
   async #append(subject: string, json: string): Promise<number> {
@@ -502,7 +535,19 @@ export class NatsSession implements Session {
     const now = this.#host.options.clock.now()
     if (now - this.#markedAt < this.history.mostAgeMs / MARKS) return
     await this.#store(`t.${encodeToken(this.#host.nodeId)}`, '{}')
+    await this.#keepEras()
     this.#markedAt = now
+  }
+
+  /** Stores the eras again, before age or a purge takes them. */
+  async #keepEras(): Promise<void> {
+    const { eras } = this.history
+    if (eras.isEmpty) return
+    const subject = `${this.#stored}.${ERAS}`
+    const last = await this.js.last(this.#host.subjects.historyStream, subject)
+    const newest = last === null ? eras : Eras.parse(eras.epoch, last)
+    // Where another node was faster, that will do.
+    await this.js.appendAfter(last?.sequence ?? 0, subject, newest.toJson())
   }
 
   async #checkClock(): Promise<void> {
@@ -551,7 +596,7 @@ export class NatsSession implements Session {
 
   /** What groups got after a position; `null`: it cannot be proved, of any. */
   async #missed(after: Position | null, end: number, groups: readonly string[]): Promise<Missed | null> {
-    if (after === null || after.epoch !== this.history.epoch || after.sequence > end) return null
+    if (after === null || this.history.eras.sequenceOf(after, end) === undefined) return null
     const messages = new Map<string, KeptPublication[]>(groups.map((group) => [group, []]))
     if (groups.length === 0) return { messages, proof: { horizon: 0, mostMessages: 0 } }
     const { clock, timeoutMs } = this.#host.options
@@ -592,12 +637,34 @@ export class NatsSession implements Session {
   }
 
   #cursor(sequence: number): string {
-    return encodeCursor(this.history.epoch, sequence)
+    return this.history.eras.cursor(sequence)
   }
 }
 
+/** A sequence that the server gave; `null` for what another program made up. */
+function sequenceIn(headers: MsgHdrs, name: string): number | null {
+  // The server puts its own behind those that the message came with.
+  const text = headers.last(name)
+  const sequence = Number(text)
+  return /^\d{1,16}$/.test(text) && Number.isSafeInteger(sequence) ? sequence : null
+}
+
+/** A text as one line, if it can be one of the layer's: an object. What another program sends there is read through only where it has line breaks or blanks around it. */
+function objectText(text: string): string | null {
+  const isOneLine = !text.includes('\n') && !text.includes('\r')
+  if (isOneLine && text.startsWith('{') && text.endsWith('}')) return text
+  if (!text.trimStart().startsWith('{')) return null
+  try {
+    JSON.parse(text)
+  } catch {
+    return null
+  }
+  // Between tokens only: in strings JSON escapes them.
+  return text.replaceAll(/[\r\n]/g, ' ')
+}
+
 function keptOf({ sequence, at, data }: Stored): KeptPublication {
-  return { sequence, at, bytes: data.length, json: data.toString() }
+  return { sequence, at, bytes: data.length, json: objectText(data.toString()) }
 }
 
 /** Whether a server republishes in the order in which it stores, whoever sends: see {@link StreamOrder}. */

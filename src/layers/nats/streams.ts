@@ -1,6 +1,14 @@
 import { deferred } from '../broker/deferred.ts'
 import type { Position } from '../cursor.ts'
-import { API, ApiError, type JetStream, type StreamConfig, type StreamInfo } from './jet-stream.ts'
+import { Eras } from './eras.ts'
+import {
+  API,
+  ApiError,
+  type JetStream,
+  type Stored,
+  type StreamConfig,
+  type StreamInfo,
+} from './jet-stream.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Subjects } from './subjects.ts'
 import { NobodyThere, Refused } from './wire.ts'
@@ -17,6 +25,9 @@ const DUPLICATES_MS = 100
 /** The subject, behind that of the epoch, on which nodes note what the limit was before they raised it. */
 export const LIMITS = 'l'
 
+/** That on which the eras are. */
+export const ERAS = 'e'
+
 /** Makes the name of an epoch. */
 function newEpoch(): string {
   return crypto.randomUUID().replaceAll('-', '').slice(0, 16)
@@ -24,12 +35,19 @@ function newEpoch(): string {
 
 /** The stream of history, as it is on the server. */
 export interface OpenedHistory {
-  readonly epoch: string
+  readonly eras: Eras
   /** Most messages of a group that it can be relied on for; of its limit at the moment see {@link mostMessagesOf}. */
   readonly mostMessages: number
   readonly mostAgeMs: number
   /** Whether several servers keep it. */
   readonly isReplicated: boolean
+}
+
+/** What a node knows from before. */
+export interface Known {
+  /** The newest that it has heard of. */
+  readonly newest: Position
+  readonly eras: Eras
 }
 
 /** Makes the streams, or brings those that are there in line with the options. */
@@ -38,29 +56,34 @@ export class Streams {
   readonly #subjects: Subjects
   readonly #options: ResolvedOptions
   readonly #report: (error: unknown) => void
+  readonly #serverId: string | null
 
+  /** @param serverId of the one server that keeps the streams, another one at each start; `null`: there may be several */
   constructor(
     stream: JetStream,
     subjects: Subjects,
     options: ResolvedOptions,
+    serverId: string | null,
     report: (error: unknown) => void,
   ) {
     this.#stream = stream
     this.#subjects = subjects
     this.#options = options
     this.#report = report
+    this.#serverId = serverId
   }
 
   /**
    * Both streams, when they answer.
    *
-   * @param known where this node was, and so the least that the stream of history must have
+   * @param known what the stream of history must have: otherwise it lost something, and begins anew
    */
-  async open(known: Position | null): Promise<OpenedHistory> {
+  async open(known: Known | null): Promise<OpenedHistory> {
     for (;;) {
       const [history] = await Promise.all([this.#history(known), this.#queues()])
+      if (history === null) continue
       // Of two that made the stream at the same moment, a cluster may have told this one that it was first when it was not.
-      const subjects = [`${this.#subjects.stored(history.epoch)}.t.=`, this.#subjects.queue('')]
+      const subjects = [`${this.#subjects.stored(history.eras.epoch)}.t.=`, this.#subjects.queue('')]
       const answers = subjects.map((subject) => this.#answers(subject))
       if ((await Promise.all(answers)).every(Boolean)) return history
     }
@@ -68,46 +91,70 @@ export class Streams {
 
   /** Whether a stream stores what is sent to a subject. In a cluster nobody may lead one yet that was made a moment ago, and what is sent then is lost. */
   async #answers(subject: string): Promise<boolean> {
-    for (let tries = 0; tries < TRIES; tries++) {
-      const asking = this.#stream.append(subject, '{}').then(
-        () => true,
+    const ask = () =>
+      this.#stream.append(subject, '{}').then(
+        () => true as const,
         (error) => {
-          if (error instanceof NobodyThere) return false
+          if (error instanceof NobodyThere) return null
           // It answers, if only that it has enough of these.
-          if (error instanceof ApiError) return true
+          if (error instanceof ApiError) return true as const
           throw error
         },
       )
-      const { found, late } = this.#unlessLate(asking, ANSWER_MS)
-      if (await found) return true
-      await late
-    }
-    return false
+    return (await this.#patiently(ask, ANSWER_MS)) !== null
   }
 
-  async #history(known: Position | null): Promise<OpenedHistory> {
-    let { config, state } = await this.#openHistory()
-    let epoch = this.#epochOf(config)
-    if (known?.epoch === epoch && state.last_seq < known.sequence) {
-      this.#report(
-        new Error(
-          `The stream ${config.name} went back from ${known.sequence} to ${state.last_seq}: the server lost what it had confirmed. Its history begins anew.`,
-        ),
-      )
-      await this.#stream.remove(config.name)
-      ;({ config, state } = await this.#openHistory())
-      epoch = this.#epochOf(config)
-    }
+  /** `null`: it is to be asked for again. */
+  async #history(known: Known | null): Promise<OpenedHistory | null> {
+    const found = await this.#openHistory(NONE)
+    const eras = await this.#enter(found, known)
+    if (eras === null) return null
+    // After that: nothing may be stored in an era before it begins.
+    const { config } = await this.#openHistory(RAISED)
+    if (this.#epochOf(config) !== eras.epoch) return null
     return {
-      epoch,
+      eras,
       mostMessages: mostMessagesOf(config),
       mostAgeMs: limitOf(config, 'max_age') / 1e6 / AGE_MARGIN,
       isReplicated: (config.num_replicas ?? 1) > 1,
     }
   }
 
-  #openHistory(): Promise<StreamInfo> {
-    return this.#open(this.#subjects.historyStream, () => this.#historyConfig(), RAISED)
+  /** The eras, after that of this server was begun; `null`: the stream is another one now. */
+  async #enter({ config, state, cluster }: StreamInfo, known: Known | null): Promise<Eras | null> {
+    const epoch = this.#epochOf(config)
+    const subject = `${this.#subjects.stored(epoch)}.${ERAS}`
+    const last = await this.#last(config.name, subject)
+    // Of two nodes that made it at the same moment each may have been told so, and then the cluster has dropped it.
+    if (last === undefined) return null
+    // Where a purge took it, nodes still know.
+    const remembered = known?.eras.epoch === epoch ? known.eras : new Eras(epoch)
+    const eras = last === null ? remembered : Eras.parse(epoch, last)
+    if (known !== null && isContradicted(eras, state.last_seq, known.newest)) {
+      await this.#beginAnew(config.name, known.newest.sequence)
+      return null
+    }
+    // Of several servers (whatever it is that joins them) each may come again.
+    const name = (cluster?.name ?? '') === '' ? nameOf(this.#serverId) : null
+    if (name === null || eras.has(name)) return eras
+    try {
+      const from = await this.#stream.appendAfter(last?.sequence ?? 0, subject, eras.toJson(name))
+      return from === null ? null : eras.and(name, from)
+    } catch (error) {
+      // Another node makes the stream anew.
+      if (error instanceof NobodyThere) return null
+      throw error
+    }
+  }
+
+  async #beginAnew(stream: string, known: number): Promise<void> {
+    const text = `The stream ${stream} went back behind ${known}: the server lost what it had confirmed. Its history begins anew.`
+    this.#report(new Error(text))
+    await this.#stream.remove(stream)
+  }
+
+  #openHistory(differing: Differing): Promise<StreamInfo> {
+    return this.#open(this.#subjects.historyStream, () => this.#historyConfig(), differing)
   }
 
   async #queues(): Promise<void> {
@@ -118,31 +165,63 @@ export class Streams {
   /** A cluster answers nothing, or not the same everywhere, about a stream that another node makes at this moment. */
   async #open(name: string, make: () => StreamConfig, differing: Differing): Promise<StreamInfo> {
     let refusal: ApiError | null = null
-    for (let tries = 0; tries < TRIES; tries++) {
-      const { found, late } = this.#unlessLate(this.#tryOpen(name, make(), differing))
-      const info = await found.catch((error) => {
-        if (!(error instanceof ApiError) || !BY_ANOTHER.has(error.errorCode)) throw error
+    const ask = async () => {
+      try {
+        const info = await this.#tryOpen(name, make(), differing)
+        return info.cluster?.leader === '' ? null : info
+      } catch (error) {
+        if (!(error instanceof ApiError) || !NOT_YET.has(error.errorCode)) throw error
         refusal = error
         return null
-      })
-      if (info !== null && info.cluster?.leader !== '') return info
-      await late
+      }
     }
+    const found = await this.#patiently(ask)
+    if (found !== null) return found
     throw (
       refusal ??
       new Error(`JetStream does not answer about the stream ${name}: does its cluster have a leader?`)
     )
   }
 
-  /** What is found, or `null` when it is late; and when that is. */
-  #unlessLate<T>(
-    asking: Promise<T>,
-    ms = this.#options.timeoutMs / (TRIES + 1),
-  ): { readonly found: Promise<T | null>; readonly late: Promise<null> } {
-    const late = deferred<null>()
-    this.#options.clock.after(ms, () => late.resolve(null))
-    asking.catch(() => {})
-    return { found: Promise.race([asking, late.promise]), late: late.promise }
+  /** The newest of a subject, from whoever leads the stream; `undefined`: the stream is gone again. */
+  async #last(stream: string, subject: string): Promise<Stored | null | undefined> {
+    const ask = () =>
+      this.#stream.last(stream, subject).then(
+        (stored) => ({ stored }),
+        (error) => {
+          if (!(error instanceof ApiError)) throw error
+          if (error.errorCode === API.noStream) return { stored: undefined }
+          if (NOT_YET.has(error.errorCode)) return null
+          throw error
+        },
+      )
+    const found = await this.#patiently(ask)
+    if (found === null)
+      throw new Error(`The stream ${stream} does not answer: does its cluster have a leader?`)
+    return found.stored
+  }
+
+  /**
+   * Asks until an answer is some use: where nobody leads, none comes. One that comes after the next question counts as well, since on a busy machine, or far away, all
+   * of them may take longer than a pause. `null`: none came.
+   */
+  async #patiently<T>(ask: () => Promise<T | null>, pauseMs = this.#pauseMs): Promise<T | null> {
+    const answer = deferred<T>()
+    for (let tries = 0; tries < TRIES; tries++) {
+      const asking = ask().then((found) => {
+        if (found !== null) answer.resolve(found)
+      })
+      asking.catch(answer.reject)
+      const pause = deferred<null>()
+      const stopTimer = this.#options.clock.after(pauseMs, () => pause.resolve(null))
+      const found = await Promise.race([answer.promise, pause.promise]).finally(stopTimer)
+      if (found !== null) return found
+    }
+    return null
+  }
+
+  get #pauseMs(): number {
+    return this.#options.timeoutMs / (TRIES + 1)
   }
 
   async #tryOpen(name: string, wanted: StreamConfig, differing: Differing): Promise<StreamInfo> {
@@ -242,11 +321,14 @@ export class Streams {
 
 /** How often JetStream is asked, within the time for opening a session. */
 const TRIES = 9
-/** What a stream takes to answer at most, when it has a leader and the machine is not busy. */
+/** What a stream takes to answer, when it has a leader and the machine is not busy; then it is asked again. */
 const ANSWER_MS = 200
 
-/** How a server says that another node makes the stream: its name is in use, its configuration would be changed, its subjects overlap. */
-const BY_ANOTHER = new Set<number>([API.nameInUse, API.invalidConfig, API.overlap])
+/**
+ * What a server says while another node makes the stream (its name is in use, its configuration would be changed, its subjects overlap), and while its cluster has no
+ * leader.
+ */
+const NOT_YET = new Set<number>([API.nameInUse, API.invalidConfig, API.overlap, API.unavailable])
 
 type Limit = 'max_msgs_per_subject' | 'max_age' | 'max_bytes' | 'num_replicas'
 /** Which limits of a stream are to be changed. */
@@ -255,6 +337,7 @@ type Differing = (found: StreamConfig, wanted: StreamConfig) => readonly Limit[]
 const CHANGEABLE: readonly Limit[] = ['max_msgs_per_subject', 'max_age', 'max_bytes', 'num_replicas']
 
 const ALIGNED: Differing = (found, wanted) => CHANGEABLE.filter((name) => found[name] !== wanted[name])
+const NONE: Differing = () => []
 /** History is shrunk by no node: it would take from others what they rely on, while they run. */
 const RAISED: Differing = (found, wanted) =>
   CHANGEABLE.filter((name) => limitOf(found, name) < limitOf(wanted, name))
@@ -268,4 +351,21 @@ function limitOf(config: StreamConfig, name: Limit): number {
 /** Most messages of a group of which a stream with these limits can prove that it has them all. */
 export function mostMessagesOf(config: StreamConfig): number {
   return Math.max(1, limitOf(config, 'max_msgs_per_subject') - 1)
+}
+
+/** The name of the era that a start of a server begins. */
+function nameOf(serverId: string | null): string | null {
+  // The first two characters of such a key say of what kind it is.
+  const name =
+    serverId
+      ?.toLowerCase()
+      .replaceAll(/[^a-z0-9]/g, '')
+      .slice(2, 14) ?? ''
+  return name === '' ? null : name
+}
+
+/** Whether a stream lacks what a node knows that it had. */
+function isContradicted(eras: Eras, lastSequence: number, newest: Position): boolean {
+  if (eras.contradicts(newest)) return true
+  return eras.sequenceOf(newest, Number.POSITIVE_INFINITY) !== undefined && newest.sequence > lastSequence
 }

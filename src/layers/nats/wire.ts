@@ -4,7 +4,10 @@ import {
   createInbox,
   errors,
   type Msg,
+  type MsgHdrs,
   type NatsConnection,
+  headers as newHeaders,
+  type PublishOptions,
 } from '@nats-io/transport-node'
 import { GroupcastError } from '../../errors.ts'
 import { type Deferred, deferred } from '../broker/deferred.ts'
@@ -91,12 +94,18 @@ export class Wire {
     return (this.#connection.info?.cluster ?? '') !== ''
   }
 
+  /** What tells this start of the server from all others; `null` where another server may keep the streams. */
+  get serverId(): string | null {
+    const { jetstream, server_id } = this.#connection.info ?? {}
+    return jetstream === true && !this.isClustered && server_id !== undefined ? server_id : null
+  }
+
   get maxPayload(): number {
     return this.#connection.info?.max_payload ?? 0
   }
 
   /** Sends at once, without waiting for anything. @throws {GroupcastError} `invalid-message` when it is too large */
-  publish(subject: string, text: string, reply?: string): void {
+  publish(subject: string, text: string, options: PublishOptions = {}): void {
     const bytes = Buffer.from(text)
     const most = this.maxPayload
     if (bytes.length > most) {
@@ -106,7 +115,7 @@ export class Wire {
       )
     }
     if (this.#isGone) throw new Refused('The connection is gone.')
-    this.#connection.publish(subject, bytes, reply === undefined ? {} : { reply })
+    this.#connection.publish(subject, bytes, options)
   }
 
   /** Resolves when the server has it. @throws {Refused} without the permission */
@@ -118,11 +127,12 @@ export class Wire {
   }
 
   /** Sends and resolves with the first answer. @throws {Refused} when nobody listens there, and without the permission */
-  request(subject: string, text = ''): Promise<Msg> {
+  request(subject: string, text = '', headers?: Readonly<Record<string, string>>): Promise<Msg> {
     const token = this.#token()
     const answer = deferred<Msg>()
     // First: what it throws leaves nothing behind.
-    this.publish(subject, text, `${this.#inbox}.${token}`)
+    const reply = `${this.#inbox}.${token}`
+    this.publish(subject, text, headers === undefined ? { reply } : { reply, headers: headersOf(headers) })
     this.#requests.set(token, { subject, answer })
     return answer.promise
   }
@@ -228,6 +238,12 @@ export class NobodyThere extends Refused {
 
 function denied(what: string, subject: string): Refused {
   return new Refused(`No permission to ${what} ${subject}.`)
+}
+
+function headersOf(fields: Readonly<Record<string, string>>): MsgHdrs {
+  const all = newHeaders()
+  for (const [name, value] of Object.entries(fields)) all.set(name, value)
+  return all
 }
 
 function textOf(error: unknown): string {

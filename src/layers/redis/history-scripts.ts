@@ -23,6 +23,9 @@ export const SKIPPED = 1_000_000
 /** Voids that are remembered; of more, the oldest two are taken as one, with what is between them. */
 const MOST_VOIDS = 32
 
+/** Of which one answer has not much more: it must be made, sent and read in one go. */
+const PART_BYTES = 2 * 1024 * 1024
+
 /** So long at least it is known what a group had: hashes of groups live twice as long. */
 export const SPAN_MS = 24 * 60 * 60 * 1000
 
@@ -213,7 +216,8 @@ return cursor
 /**
  * What groups kept. Keys: state; hash and stream of each group. Arguments: run, seed, span; `newest`, `after` or `unreadable`; epoch and number
  * of the cursor; the last number that counts, or nothing; the limit of each group, -1 for none. Answers the epoch; the last number; the indices of the groups that lost something, from 1;
- * whether a limit left something out; and of each publication the index of its group, its number and its JSON. Changes nothing that is there.
+ * whether a limit left something out; of each publication the index of its group, its number and its JSON; and at how many groups it looked: at no more once
+ * it has found {@link PART_BYTES}. Changes nothing that is there.
  */
 export const REPLAY = defineScript(`${COMMON}
 local key, run, span, mode, now = KEYS[1], ARGV[1], tonumber(ARGV[3]), ARGV[4], time()
@@ -230,7 +234,7 @@ if mode == 'after' and not isLost then
   end
 end
 local upTo = ARGV[7] == '' and '+' or ARGV[7] .. '-0'
-local lost, found, hasMore = {}, {}, 0
+local lost, found, hasMore, bytes, looked = {}, {}, 0, 0, 0
 
 local function take(index, entries, limit, first, step)
   local taken = 0
@@ -248,6 +252,7 @@ local function take(index, entries, limit, first, step)
     found[#found + 1] = index
     found[#found + 1] = string.match(given[i][1], '%d+')
     found[#found + 1] = given[i][2][6]
+    bytes = bytes + #given[i][2][6]
   end
 end
 
@@ -258,6 +263,8 @@ local function range(command, stream, from, to, limit)
 end
 
 for index = 1, (#KEYS - 1) / 2 do
+  if bytes >= ${PART_BYTES} then break end
+  looked = index
   local hash, stream, limit = KEYS[2 * index], KEYS[2 * index + 1], tonumber(ARGV[7 + index])
   local known = redis.call('HMGET', hash, 'epoch', 'last', 'gone', 'age', 'count')
   local isKnown = known[1] == epoch
@@ -289,7 +296,7 @@ for index = 1, (#KEYS - 1) / 2 do
     end
   end
 end
-return {epoch, text(seq), lost, hasMore, found}
+return {epoch, text(seq), lost, hasMore, found, looked}
 `)
 
 /**
@@ -309,8 +316,9 @@ return redis.call(ARGV[4], ARGV[5], ARGV[6] .. ' ' .. state[1] .. '.' .. state[3
 
 /** Begins a new epoch. Keys: state. Arguments: run, seed, span, command to publish with, channel of all nodes. */
 export const FLUSH = defineScript(`${COMMON}
+local before = redis.call('HGET', KEYS[1], 'epoch') or '-'
 local epoch = begin(KEYS[1], ARGV[2], ARGV[1], time())
-return redis.call(ARGV[4], ARGV[5], epoch .. '.0')
+return redis.call(ARGV[4], ARGV[5], epoch .. '.0 ' .. before)
 `)
 
 /** Deletes what groups have of other epochs. Keys: state; hash and stream of each group. */

@@ -10,6 +10,9 @@ import type { Wire } from './wire.ts'
 /** Groups that one script looks at: while it runs, the server does nothing else. */
 const GROUPS_A_SCRIPT = 64
 
+/** What a node that comes back holds of what it missed, at most: about so many characters of JSON. */
+const RECOVERY_BYTES = 32 * 1024 * 1024
+
 /** Keys that a server looks at in one step of a scan. */
 const SCANNED_AT_ONCE = 1000
 
@@ -66,25 +69,46 @@ export class RedisHistory {
 
   /** What groups kept, all of which keep history. */
   async replay({ groups, after }: ReplayRequest): Promise<Replay> {
-    const names = [...groups]
+    let left: readonly Wanted[] = [...groups]
     const from = fromOf(after)
-    const [first, ...others] = inParts(names)
     const found: Found[] = []
     const lost: string[] = []
     // Without groups it is asked where history stands.
-    const start = await this.#replayPart(first ?? [], from, '')
-    take(start, first ?? [], found, lost)
+    const start = await this.#replayPart(left, from, '')
     let { hasMore } = start
-    for (const part of others) {
+    left = take(start, left, found, lost)
+    while (left.length > 0) {
       // As of the first part: what came since is for those who listen.
-      const more = await this.#replayPart(part, from, String(start.sequence))
+      const more = await this.#replayPart(left, from, String(start.sequence))
       // Flushed between the two.
       if (more.epoch !== start.epoch) return this.replay({ groups, after })
-      take(more, part, found, lost)
+      left = take(more, left, found, lost)
       hasMore ||= more.hasMore
     }
-    found.sort((a, b) => a.sequence - b.sequence)
     return replayOf(start, found, lost, hasMore)
+  }
+
+  /**
+   * What groups got while this node was away. Always ends: where that takes too long, or is too much to hold, the groups that are left are lost.
+   *
+   * @param tooLong resolves when no more is to be read
+   */
+  async recover(groups: readonly string[], after: string, tooLong: Promise<null>): Promise<Replay> {
+    const from = fromOf(after)
+    const found: Found[] = []
+    const lost: string[] = []
+    const start = await this.#replayPart([], from, '')
+    let left = groups.map((group): Wanted => [group, null])
+    let bytes = 0
+    while (left.length > 0) {
+      const more = await Promise.race([this.#replayPart(left, from, String(start.sequence)), tooLong])
+      if (more === null) break
+      if (more.epoch !== start.epoch) return this.recover(groups, after, tooLong)
+      for (let at = 2; at < more.found.length; at += 3) bytes += (more.found[at] as string).length
+      if (bytes > RECOVERY_BYTES) break
+      left = take(more, left, found, lost)
+    }
+    return replayOf(start, found, [...lost, ...left.map(([group]) => group)], false)
   }
 
   /** Sends a marker to a channel of this node, with the position. */
@@ -106,11 +130,9 @@ export class RedisHistory {
     })
   }
 
-  async #replayPart(
-    groups: readonly (readonly [group: string, limit: number | null])[],
-    from: From,
-    upTo: string,
-  ): Promise<Part> {
+  /** Of the first of these groups. */
+  async #replayPart(wanted: readonly Wanted[], from: From, upTo: string): Promise<Part> {
+    const groups = wanted.slice(0, GROUPS_A_SCRIPT)
     const keys = groups.flatMap(([group]) => [this.#keys.hash(group), this.#keys.stream(group)])
     const limits = groups.map(([, limit]) => limit ?? -1)
     const answer = await this.#wire.run(
@@ -121,14 +143,15 @@ export class RedisHistory {
       upTo,
       ...limits,
     )
-    const [epoch, sequence, lost, hasMore, found] = answer as [
+    const [epoch, sequence, lost, hasMore, found, looked] = answer as [
       string,
       string,
       number[],
       number,
       (string | number)[],
+      number,
     ]
-    return { epoch, sequence: Number(sequence), lost, hasMore: hasMore === 1, found }
+    return { epoch, sequence: Number(sequence), lost, hasMore: hasMore === 1, found, looked }
   }
 }
 
@@ -157,7 +180,11 @@ interface Part {
   readonly hasMore: boolean
   /** Three of each publication: the index of its group from 1, its number, its JSON. */
   readonly found: readonly (string | number)[]
+  /** Of how many groups it is. */
+  readonly looked: number
 }
+
+type Wanted = readonly [group: string, limit: number | null]
 
 interface Found {
   readonly group: string
@@ -179,18 +206,15 @@ function inParts<T>(items: readonly T[]): T[][] {
   return parts
 }
 
-function take(
-  part: Part,
-  groups: readonly (readonly [group: string, limit: number | null])[],
-  found: Found[],
-  lost: string[],
-): void {
-  const nameOf = (index: number) => (groups[index - 1] as readonly [string, unknown])[0]
+/** @returns the groups that are left */
+function take(part: Part, groups: readonly Wanted[], found: Found[], lost: string[]): Wanted[] {
+  const nameOf = (index: number) => (groups[index - 1] as Wanted)[0]
   for (const index of part.lost) lost.push(nameOf(index))
   for (let at = 0; at < part.found.length; at += 3) {
     const [index, sequence, json] = part.found.slice(at, at + 3) as [number, string, string]
     found.push({ group: nameOf(index), sequence: Number(sequence), json })
   }
+  return groups.slice(part.looked)
 }
 
 function replayOf(
@@ -199,7 +223,8 @@ function replayOf(
   lost: readonly string[],
   hasMore: boolean,
 ): Replay {
-  const publications = found.map(
+  const inOrder = [...found].sort((a, b) => a.sequence - b.sequence)
+  const publications = inOrder.map(
     ({ group, sequence, json }): ReplayedPublication => ({
       group,
       publication: { json, cursor: encodeCursor(epoch, sequence) },

@@ -1,4 +1,5 @@
 import { ChannelFullError, GroupcastError, MisuseError } from '../../errors.ts'
+import { deferred } from '../broker/deferred.ts'
 import { Interest } from '../broker/interest.ts'
 import type { Attempt } from '../broker/lifeline.ts'
 import { Lifeline } from '../broker/lifeline.ts'
@@ -22,6 +23,9 @@ import { Queues } from './queues.ts'
 import type { Address } from './servers.ts'
 import { RedisSession } from './session.ts'
 import type { Listener } from './wire.ts'
+
+/** Of the time for opening a session, when reading what was missed ends. */
+const RECOVERY_SHARE = 0.5
 
 /** A started layer. */
 interface Node {
@@ -74,7 +78,7 @@ export class RedisLayer implements ChannelLayer {
 
   async groupAdd(group: string): Promise<void> {
     const { lifeline, interest } = this.#started()
-    await lifeline.run(() => interest.add(group))
+    await interest.add(group, (adding) => lifeline.run(adding))
   }
 
   async groupDiscard(group: string): Promise<void> {
@@ -181,6 +185,18 @@ export class RedisLayer implements ChannelLayer {
 
   /** Connects, adds all groups again, and goes on where the last session ended. */
   async #open(attempt: Attempt): Promise<RedisSession> {
+    const { clock, timeoutMs } = this.#parts
+    // Otherwise a node that has missed more than it can read in time would be tried for ever.
+    const tooLong = deferred<null>()
+    const stopTimer = clock.after(timeoutMs * RECOVERY_SHARE, () => tooLong.resolve(null))
+    try {
+      return await this.#openWithin(attempt, tooLong.promise)
+    } finally {
+      stopTimer()
+    }
+  }
+
+  async #openWithin(attempt: Attempt, tooLong: Promise<null>): Promise<RedisSession> {
     const { start, deliveries, interest } = this.#started()
     const { timeoutMs } = this.#parts
     const session = await RedisSession.open({
@@ -191,7 +207,8 @@ export class RedisLayer implements ChannelLayer {
       // A server that has stopped must leave time to ask another.
       connectTimeoutMs: Math.ceil(timeoutMs / 3),
       attempt,
-      onFlush: (cursor) => deliveries.flushed(cursor),
+      onFlush: (text) => deliveries.flushed(text),
+      onForeign: (where) => deliveries.foreign(where),
       onReached: (cursor) => deliveries.reached(cursor),
       onMessage: (channel, json) => this.#receive(start.sink, channel, json),
       beforeClose: () => this.#queues.idle(),
@@ -200,7 +217,7 @@ export class RedisLayer implements ChannelLayer {
     const onAbort = () => session.destroy()
     attempt.signal.addEventListener('abort', onAbort)
     try {
-      await this.#recover(session, attempt, interest.lost())
+      await this.#recover(session, attempt, interest.lost(), tooLong)
       return session
     } catch (error) {
       session.destroy()
@@ -210,7 +227,12 @@ export class RedisLayer implements ChannelLayer {
     }
   }
 
-  async #recover(session: RedisSession, attempt: Attempt, groups: readonly string[]): Promise<void> {
+  async #recover(
+    session: RedisSession,
+    attempt: Attempt,
+    groups: readonly string[],
+    tooLong: Promise<null>,
+  ): Promise<void> {
     const { start, deliveries, interest } = this.#started()
     const { wire, history } = session
     if (this.#parts.seeds !== null) this.#seeds = withoutRepeats([...session.addresses, ...this.#parts.seeds])
@@ -218,11 +240,9 @@ export class RedisLayer implements ChannelLayer {
     const hello = await history.hello(deliveries.known)
     await wire.subscribeAll(groups.map((group) => this.#subscriptionOf(group)))
     // First subscribed, then asked what was missed: nothing falls between. What is in both is told by its number.
-    const kept = new Map(
-      groups.filter((group) => start.historyOf(group) !== null).map((group) => [group, null]),
-    )
+    const kept = groups.filter((group) => start.historyOf(group) !== null)
     const after = deliveries.position
-    const replaying = after === null ? null : history.replay({ groups: kept, after })
+    const replaying = after === null ? null : history.recover(kept, after, tooLong)
     const [missed, reached] = await Promise.all([replaying, session.fence()])
     attempt.signal.throwIfAborted()
     interest.restored(groups)

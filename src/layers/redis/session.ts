@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import { MisuseError } from '../../errors.ts'
 import { type Deferred, deferred } from '../broker/deferred.ts'
 import type { Attempt, Session } from '../broker/lifeline.ts'
 import type { MakeClient } from '../broker/redis-connection.ts'
 import { explained } from '../broker/redis-errors.ts'
+import { isObject } from './deliveries.ts'
 import { RedisHistory } from './history.ts'
 import { HISTORY_SCRIPTS } from './history-scripts.ts'
 import type { Keys } from './keys.ts'
@@ -20,12 +22,14 @@ export interface SessionOptions {
   readonly connectTimeoutMs: number
   readonly spanMs: number
   readonly attempt: Attempt
-  /** A node's flush: the cursor of the new epoch. */
-  onFlush(cursor: string): void
+  /** A node's flush: the cursor of the new epoch, and the epoch before. */
+  onFlush(text: string): void
   /** This node has got whatever was accepted up to this cursor. */
   onReached(cursor: string): void
   /** A message for one of this node's channels. */
   onMessage(channel: string, json: string): void
+  /** Something came that no node has sent. */
+  onForeign(where: string): void
   /** Before it is closed in good order. */
   beforeClose(): Promise<void>
 }
@@ -36,6 +40,8 @@ export class RedisSession implements Session {
   readonly history: RedisHistory
   readonly #options: SessionOptions
   readonly #markers = new Map<string, Deferred<string>>()
+  /** What no other session sends, nor anybody else. */
+  readonly #markerPrefix = randomBytes(6).toString('hex')
   #markerCount = 0
   /** The fence that is sent at the end of this turn. */
   #nextFence: Promise<string> | null = null
@@ -145,7 +151,7 @@ export class RedisSession implements Session {
 
   /** Sends a marker to this node. @returns what came with it */
   async #mark(send: (marker: string) => Promise<unknown>): Promise<string> {
-    const marker = String(this.#markerCount++)
+    const marker = `${this.#markerPrefix}.${this.#markerCount++}`
     const came = deferred<string>()
     this.#markers.set(marker, came)
     try {
@@ -158,13 +164,18 @@ export class RedisSession implements Session {
 
   #fenceCame(text: string): void {
     const [marker = '', cursor = ''] = text.split(' ')
+    const waiting = this.#markers.get(marker)
+    // One of the session before may come late; what else there is has no say in where this node is.
+    if (waiting === undefined) return
     this.#options.onReached(cursor)
-    this.#markers.get(marker)?.resolve(cursor)
+    waiting.resolve(cursor)
   }
 
   #messageCame(text: string): void {
     const end = text.indexOf('\n')
-    this.#options.onMessage(text.slice(0, end), text.slice(end + 1))
+    const json = text.slice(end + 1)
+    if (end === -1 || !isObject(json)) this.#options.onForeign("this node's channel")
+    else this.#options.onMessage(text.slice(0, end), json)
   }
 }
 

@@ -121,6 +121,65 @@ describe('the groups of a node', () => {
   })
 })
 
+describe('an add that is given up before the broker has confirmed', () => {
+  const tooLate = async (adding: () => Promise<void>) => {
+    void adding().catch(() => {})
+    throw new Error('too late')
+  }
+
+  // The caller was told that it had failed, so nobody ever discarded the group: it stayed subscribed for ever, and went to the next session, too.
+  test('leaves no subscription behind', async () => {
+    const { interest, asked, clock, confirm } = fakeBroker({ isPrompt: false })
+    await expect(interest.add('a', tooLate)).rejects.toThrow('too late')
+    expect(interest.added()).toEqual([])
+    await confirm()
+    expect(interest.has('a')).toBe(false)
+    clock.advance(1001)
+    await confirm()
+    expect(asked).toEqual(['+a', '-a'])
+    expect(interest.size).toBe(0)
+    expect(clock.pending).toBe(0)
+  })
+
+  test('nor where nothing lingers, or the broker refuses after all', async () => {
+    const { interest, asked, confirm, fail } = fakeBroker({ isPrompt: false, lingerMs: 0 })
+    await expect(interest.add('a', tooLate)).rejects.toThrow('too late')
+    await confirm()
+    await confirm()
+    expect(asked).toEqual(['+a', '-a'])
+    expect(interest.size).toBe(0)
+    await expect(interest.add('a', tooLate)).rejects.toThrow('too late')
+    fail(new Error('no permission'))
+    await confirm()
+    expect(interest.size).toBe(0)
+  })
+
+  test('does not take the group from whoever has it, or waits for it', async () => {
+    const { interest, asked, confirm } = fakeBroker({ isPrompt: false })
+    const patient = interest.add('a')
+    await expect(interest.add('a', tooLate)).rejects.toThrow('too late')
+    await confirm()
+    await patient
+    await expect(interest.add('a', tooLate)).rejects.toThrow('too late')
+    expect(interest.has('a')).toBe(true)
+    expect(asked).toEqual(['+a'])
+    const notBegun = interest.add('a', () => Promise.reject(new Error('not ready')))
+    await expect(notBegun).rejects.toThrow('not ready')
+    expect(interest.has('a')).toBe(true)
+  })
+
+  test('however many are given up, the last leaves nothing behind', async () => {
+    const { interest, clock, confirm } = fakeBroker({ isPrompt: false })
+    const adding = [interest.add('a', tooLate), interest.add('a', tooLate)]
+    for (const { status } of await Promise.allSettled(adding)) expect(status).toBe('rejected')
+    expect(interest.added()).toEqual([])
+    await confirm()
+    clock.advance(1001)
+    await confirm()
+    expect(interest.size).toBe(0)
+  })
+})
+
 describe('when the session is lost', () => {
   test('what is added is to be subscribed again, and what lingers is forgotten', async () => {
     const { interest, asked, clock, settled } = fakeBroker()

@@ -1,12 +1,13 @@
 /** What goes wrong between the layer and a real server, and what becomes of it. */
 import { readFileSync } from 'node:fs'
-import { connect } from '@nats-io/transport-node'
+import { connect, headers } from '@nats-io/transport-node'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { errorCodeOf } from '../../../src/errors.ts'
 import type { ChannelLayer, LayerRecovery, LayerStatus } from '../../../src/layers/layer.ts'
 import { type NatsLayerOptions, natsLayer } from '../../../src/layers/nats/index.ts'
 import { faultyWire } from '../../../src/testing/index.ts'
 import { type NatsServer, natsServer } from '../../support/nats-server.ts'
+import { startSlowWire } from '../../support/slow-wire.ts'
 import { until } from '../../support/until.ts'
 
 const HISTORY = { count: 1_000, ageMs: 3_600_000, bytes: 64 * 1024 * 1024 }
@@ -273,6 +274,81 @@ describe('history', { timeout: 60_000 }, () => {
     expect(lost).toEqual(['kept.a'])
   })
 
+  test('begins anew when the first node back had not seen the end that the server lost, but another had', async () => {
+    // Symptom: ten cursors were given twice, and a client with the cursor 15 got 106 to 130 and no reset. The store had lost its end, and the first node that came back had been
+    // cut off before that: it went on where the store ended, so that for the node that knew more nothing was missing any more.
+    const server = await started()
+    const wires = [await faultyWire(server.port), await faultyWire(server.port)] as const
+    for (const wire of wires) onTestFinished(() => wire.close())
+    const urls = wires.map(({ port }) => `nats://127.0.0.1:${port}`)
+    const knows = await Node.start('node0', { servers: urls[0] as string })
+    const knowsNot = await Node.start('node1', { servers: urls[1] as string })
+    for (const { layer } of [knows, knowsNot]) await layer.groupAdd('kept.a')
+    const groups = new Map([['kept.a', null]])
+    const kept = await knows.layer.groupSend('kept.a', json(1))
+    await knowsNot.arrived('kept.a:1')
+    wires[1].cut()
+    await knowsNot.lost()
+    await server.kill()
+    const putBack = server.backUp()
+    await knows.lost()
+    await server.start()
+    await knows.ready()
+    const cursors: (string | null)[] = []
+    for (let n = 2; n <= 20; n++) cursors.push(await knows.layer.groupSend('kept.a', json(n)))
+    wires[0].cut()
+    await knows.lost()
+    await server.kill()
+    putBack()
+    await server.start()
+    wires[1].mend()
+    await knowsNot.ready()
+    const again: (string | null)[] = []
+    for (let n = 101; n <= 140; n++) again.push(await knowsNot.layer.groupSend('kept.a', json(n)))
+    expect(again.filter((cursor) => cursors.includes(cursor))).toEqual([])
+    // Whose cursor is of what went is told at once; nobody knows yet what was lost to the others.
+    for (const after of cursors)
+      expect((await knowsNot.layer.replay({ groups, after })).lost).toEqual(['kept.a'])
+    expect((await knowsNot.layer.replay({ groups, after: kept })).lost).toEqual([])
+    wires[0].mend()
+    await until('the other hears it', () => knowsNot.recoveries.at(-1)?.lost.length === 1, 20_000)
+    for (const node of [knows, knowsNot]) {
+      await node.ready()
+      expect(node.recoveries.at(-1)?.lost).toEqual(['kept.a'])
+      for (const after of [kept, ...cursors, ...again])
+        expect((await node.layer.replay({ groups, after })).lost).toEqual(['kept.a'])
+    }
+    expect(knows.reports.map(({ message }) => message).join()).toContain('went back')
+  })
+
+  test('goes on over many restarts, with every cursor of before', async () => {
+    const server = await started()
+    const nodes = [
+      await Node.start('node0', { servers: server.url }),
+      await Node.start('node1', { servers: server.url }),
+    ] as const
+    for (const { layer } of nodes) await layer.groupAdd('kept.a')
+    const groups = new Map([['kept.a', null]])
+    const cursors: (string | null)[] = []
+    for (let n = 0; n < 4; n++) {
+      cursors.push(await nodes[0].layer.groupSend('kept.a', json(n)))
+      await server.kill()
+      for (const node of nodes) await node.lost()
+      await server.start()
+      for (const node of nodes) await node.ready()
+      await nodes[0].layer.refresh()
+    }
+    for (const { layer, recoveries, reports } of nodes) {
+      for (const [index, after] of cursors.entries()) {
+        const { publications, lost } = await layer.replay({ groups, after })
+        expect(lost).toEqual([])
+        expect(publications.map(({ publication }) => publication.cursor)).toEqual(cursors.slice(index + 1))
+      }
+      expect(recoveries.flatMap(({ lost }) => lost)).toEqual([])
+      expect(reports.map(({ message }) => message).filter((text) => text.includes('went back'))).toEqual([])
+    }
+  })
+
   test('whose stream is deleted while nodes run begins anew, on all of them', async () => {
     const server = await started()
     const nodes = [
@@ -352,7 +428,63 @@ describe('history', { timeout: 60_000 }, () => {
   })
 })
 
+describe('another program', { timeout: 60_000 }, () => {
+  test('that publishes on the subjects of a group reaches nobody, moves nothing, and is reported once', async () => {
+    // Symptom: its bytes went to the clients as they were, a line break in them broke the frames of Server-Sent Events, and a header `Nats-Sequence` of its own moved the node’s
+    // position. Whatever came on the subject was taken for a message of a hub.
+    const server = await started()
+    const node = await Node.start('node0', { servers: server.url })
+    await node.layer.groupAdd('kept.a')
+    const before = await node.layer.groupSend('kept.a', json(1))
+    const stored = `groupcast.h.${before?.split('z')[0]}.g.kept=2Ea`
+    const connection = await connect({ servers: server.url })
+    const bogus = (fields: Record<string, string>) => {
+      const all = headers()
+      for (const [name, value] of Object.entries(fields)) all.set(name, value)
+      return { headers: all, timeout: 5_000 }
+    }
+    const numbers = { 'Nats-Sequence': '999999', 'Nats-Last-Sequence': '0' }
+    for (const text of ['', 'hello', '[1]', '{"type":"\nx"}', 'data: x\n\n', '\u0000'])
+      for (const subject of ['groupcast.r.g.kept=2Ea', stored]) connection.publish(subject, text)
+    connection.publish('groupcast.r.g.kept=2Ea', json(50), bogus({ traceparent: 'x' }))
+    connection.publish('groupcast.r.g.kept=2Ea', json(51), bogus(numbers))
+    for (const sequence of ['x', '-1', '1e3', 'Infinity', ''])
+      connection.publish(
+        'groupcast.r.g.kept=2Ea',
+        json(52),
+        bogus({ 'Nats-Subject': stored, 'Nats-Last-Sequence': '0', 'Nats-Sequence': sequence }),
+      )
+    await connection.request(stored, 'hello', bogus({ ...numbers, 'Nats-Subject': stored }))
+    await connection.close()
+    const after = await node.layer.groupSend('kept.a', json(2))
+    await node.arrived('kept.a:2')
+    expect(Number(node.layer.position?.split('.')[1])).toBeLessThan(1_000)
+    const { publications, lost } = await node.layer.replay({
+      groups: new Map([['kept.a', null]]),
+      after: before,
+    })
+    expect(lost).toEqual([])
+    expect(publications.map(({ publication }) => publication.cursor)).toEqual([after])
+    expect(node.log).toEqual(['kept.a:1', 'kept.a:2'])
+    expect(node.reports.map(({ message }) => message)).toEqual([
+      expect.stringContaining('Another program publishes'),
+    ])
+    expect(node.statuses.map(({ state }) => state)).toEqual(['connecting', 'ready'])
+  })
+})
+
 describe('a connection', { timeout: 60_000 }, () => {
+  // Nodes of a busy cluster were never ready: whether the streams store was asked every 200 ms, and an answer that came after that did not count.
+  test('whose answers take longer than it waits before it asks again is opened all the same', async () => {
+    const server = await started()
+    const port = await startSlowWire(server.port, 250)
+    const node = await Node.start('node0', { servers: `nats://127.0.0.1:${port}`, timeoutMs: 10_000 })
+    await node.layer.groupAdd('kept.a')
+    await node.layer.groupSend('kept.a', json(1))
+    await node.arrived('kept.a:1')
+    expect(node.statuses.map(({ state }) => state)).toEqual(['connecting', 'ready'])
+  })
+
   test('that the server cuts for being slow is opened again, and nothing is missing', async () => {
     const server = await started({ config: 'write_deadline: "500ms"' })
     const wire = await faultyWire(server.port)

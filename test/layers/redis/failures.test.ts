@@ -246,6 +246,89 @@ test('groups that flap cost one subscription, and those without members none', a
   await server.until('it is given up', async () => (await subscribed()).length === 1)
 })
 
+// Its caller was told that it had failed, and nobody ever discarded the group: this node got its publications for ever.
+test('a group that was added too late is given up', async () => {
+  const server = await startServer()
+  const clock = manualClock()
+  const { layer } = await startNode({ url: server.url, clock, timeoutMs: 1000 })
+  const subscribed = () => server.command('PUBSUB', 'CHANNELS', '{groupcast}:g:*')
+  server.pause()
+  const adding = failure(layer.groupAdd('kept.a'))
+  clock.advance(1101)
+  expect(await adding).toMatchObject({ code: 'layer-timeout' })
+  server.resume()
+  await server.until('the server has done it', async () => (await subscribed()) !== '')
+  await layer.refresh()
+  clock.advance(5_001)
+  await server.until('it is given up', async () => (await subscribed()) === '')
+})
+
+// All that a node had missed had to be read within one `timeoutMs`, and each attempt began where the one before did: it was never ready again.
+test('a node that missed more than it can hold comes back, and says of which groups', async () => {
+  const server = await startServer()
+  const wire = await faultyWire(server.port)
+  ends.push(() => wire.close())
+  const node = await startNode({ url: `redis://${wire.host}:${wire.port}` })
+  const other = await startNode({ url: server.url })
+  const groups = Array.from({ length: 50 }, (_, n) => `kept.${n}`)
+  for (const group of groups) await node.layer.groupAdd(group)
+  wire.cut()
+  await node.lost()
+  const text = JSON.stringify({ type: 'test', n: 1, pad: 'x'.repeat(1_000_000) })
+  for (const group of groups) await other.layer.groupSend(group, text)
+  wire.mend()
+  await node.ready()
+  const [recovery] = node.recoveries
+  const given = new Set(recovery?.publications.map(({ group }) => group))
+  expect(given.size).toBeLessThan(groups.length)
+  expect([...given, ...(recovery?.lost ?? [])].sort()).toEqual([...groups].sort())
+  await other.layer.refresh()
+  expect(recovery?.cursor).toBe(other.layer.position)
+})
+
+// Whatever was published in the channel of a group went to its clients, as if it were a message; and any text in the channel of all nodes became
+// the node's position.
+test('what others publish in its channels is dropped, reported once, and moves nothing', async () => {
+  const server = await startServer()
+  const { layer, reports, statuses, numbers } = await startNode({ url: server.url })
+  const nodeId = String(nodes - 1).padStart(12, 'n')
+  await layer.groupAdd('kept.a')
+  await layer.groupAdd('plain')
+  const cursor = (await layer.groupSend('kept.a', json(1))) as string
+  await layer.refresh()
+  const [epoch] = cursor.split('.')
+  const foreign: readonly (readonly [channel: string, payload: string])[] = [
+    ['all', 'garbage'],
+    ['all', 'zzz.99'],
+    ['all', 'zzz.99 zzz'],
+    [`f:${nodeId}`, `0 ${epoch}.99`],
+    [`f:${nodeId}`, `${epoch}.99`],
+    ...['kept.a', 'plain'].flatMap((group) =>
+      [
+        '',
+        'not json',
+        '{"type":"test","n":7',
+        '{"type":\n\ndata: 7}',
+        `${epoch}.99`,
+        `${epoch}.99 x {}`,
+        `${epoch}.99 99 {}`,
+        'x 1 {}',
+        '[7]',
+      ].map((payload) => [`g:${group}`, payload] as const),
+    ),
+  ]
+  for (const [channel, payload] of foreign) await server.command('PUBLISH', `{groupcast}:${channel}`, payload)
+  await server.command('PUBLISH', `groupcast:n:${nodeId}`, 'not json')
+  await layer.refresh()
+  expect(layer.position).toBe(cursor)
+  await layer.groupSend('plain', json(2))
+  expect((await layer.groupSend('kept.a', json(3)))?.split('.')[0]).toBe(epoch)
+  await until('what came after is there', () => numbers.length === 3)
+  expect(numbers).toEqual([1, 2, 3])
+  expect(reports.map(errorCodeOf)).toEqual(['invalid-message'])
+  expect(statuses.at(-1)?.state).toBe('ready')
+})
+
 describe('a restart', () => {
   test('with an append-only file loses nothing: the groups go on where they were', async () => {
     const server = await startServer({ persistence: 'aof' })
