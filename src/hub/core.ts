@@ -78,6 +78,8 @@ export class HubCore implements ConnectionHost, GateHost {
   /** Nothing can be sent any more. */
   isClosed = false
   #isStarted = false
+  /** How much was sent before the layer had started and has not reached it: what is sent now goes behind it. */
+  #early = 0
   /** Somebody has asked for {@link ready}, and hears of a failure. */
   #isAwaited = false
   #isDraining = false
@@ -139,21 +141,35 @@ export class HubCore implements ConnectionHost, GateHost {
   async groupSend(group: string, message: { readonly type: string }): Promise<Sent> {
     const json = encodeMessage(message)
     // Nothing to wait for: the layer gets it before this call returns, in the order of the calls.
-    if (this.#isStarted && !this.messages.isOn) return { cursor: await this.layer.groupSend(group, json) }
-    return { cursor: await this.layer.groupSend(group, await this.#checked(json)) }
+    if (this.#isOpen && !this.messages.isOn) return { cursor: await this.layer.groupSend(group, json) }
+    return { cursor: await this.#handOver(json, (checked) => this.layer.groupSend(group, checked)) }
   }
 
   /** Sends a message that has passed {@link assertMessage} to a channel; checks its schema. */
   async send(channel: string, message: { readonly type: string }): Promise<void> {
     const json = encodeMessage(message)
-    if (this.#isStarted && !this.messages.isOn) return this.layer.send(channel, json)
-    return this.layer.send(channel, await this.#checked(json))
+    if (this.#isOpen && !this.messages.isOn) return this.layer.send(channel, json)
+    return this.#handOver(json, (checked) => this.layer.send(channel, checked))
   }
 
-  /** The text is made before anything is awaited: what the caller does to the message afterwards changes nothing. */
-  async #checked(json: string): Promise<string> {
-    if (!this.#isStarted) await this.started
-    return this.messages.isOn ? encodeMessage(await this.messages.parse(JSON.parse(json))) : json
+  /** Whether what is sent now overtakes nothing. */
+  get #isOpen(): boolean {
+    return this.#isStarted && this.#early === 0
+  }
+
+  /** Checked, and when the layer has started. The text was made before: what the caller does to the message meanwhile changes nothing. */
+  async #handOver<T>(json: string, send: (json: string) => Promise<T>): Promise<T> {
+    const isEarly = !this.#isOpen
+    if (isEarly) this.#early++
+    let sending: Promise<T>
+    try {
+      if (isEarly) await this.started
+      const checked = this.messages.isOn ? encodeMessage(await this.messages.parse(JSON.parse(json))) : json
+      sending = send(checked)
+    } finally {
+      if (isEarly) this.#early--
+    }
+    return sending
   }
 
   /** Sends a message between nodes to a channel of a node, perhaps this one. */

@@ -115,6 +115,27 @@ test('what is asked of a layer that is still starting waits for it', async () =>
   expect(hub.status.ready).toBe(true)
 })
 
+// What waited for the layer took a few microtasks to reach it after the start, and what was sent in these overtook it.
+test('what is sent while the layer starts reaches it in the order of the calls', async () => {
+  for (let gap = 0; gap < 12; gap++) {
+    const sent: string[] = []
+    const hub = createHub({
+      layer: faulty((layer) => ({
+        groupSend: (group, json) => {
+          sent.push(json)
+          return layer.groupSend(group, json)
+        },
+      })),
+    })
+    const all = [hub.groupSend('a', { type: 'first' })]
+    for (let i = 0; i < gap; i++) await Promise.resolve()
+    all.push(hub.groupSend('a', { type: 'second' }))
+    await Promise.all(all)
+    expect(sent, `${gap} microtasks between`).toEqual(['{"type":"first"}', '{"type":"second"}'])
+    await hub.close()
+  }
+})
+
 test('ready resolves when the layer has started, whenever it is asked', async () => {
   let start = () => {}
   const started = new Promise<void>((resolve) => {
