@@ -93,8 +93,8 @@ export const DEFAULT_RATES: Rates = Object.freeze({
   maxTracked: 50_000,
 })
 
-/** Rates that can be switched off: all but bursts. */
-export const SWITCHABLE: readonly string[] = REFUSED_FOR
+/** What can be switched off is what a client can be refused for. */
+const SWITCHABLE: readonly string[] = REFUSED_FOR
 
 const NO_RATES: Partial<Rates> = Object.fromEntries(SWITCHABLE.map((name) => [name, false]))
 

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { createHub, DEFAULT_RATES } from 'groupcast'
 import { describe, expect, test } from 'vitest'
-import { networkOf, RATE_NAMES, rateOf, resolveRates, SWITCHABLE } from '../src/rates.ts'
+import { networkOf, RATE_NAMES, REFUSED_FOR, rateOf, resolveRates } from '../src/rates.ts'
 
 describe('options', () => {
   test('all defaults are finite, and each rate can be switched off by itself', () => {
@@ -18,7 +18,7 @@ describe('options', () => {
 
   test('`false` switches all off', () => {
     const rates = resolveRates(false)
-    for (const name of SWITCHABLE) expect(Reflect.get(rates, name), name).toBe(false)
+    for (const name of REFUSED_FOR) expect(Reflect.get(rates, name), name).toBe(false)
     expect(createHub({ rates: false }).rates).toEqual(rates)
   })
 
