@@ -150,7 +150,7 @@ export interface UplinkPlan {
 /** What the hub offers to back ends. */
 export interface Gate {
   readonly limits: Limits
-  /** What to do with a request. Decides from the request alone, at once. Never throws. */
+  /** What to do with a request, once for each: attempts to connect are counted. Decides from the request alone, at once. Never throws. */
   plan(request: ConnectionRequest): Plan
   /** Makes a connection of it and asks the consumer. Never throws. */
   admit(plan: StreamPlan | WebSocketPlan, format: WireFormat): Admission
