@@ -19,6 +19,7 @@ const KNOWN = [
   'allowedOrigins',
   'allowedHosts',
   'limits',
+  'rates',
   'onError',
   'clock',
 ]
@@ -44,6 +45,7 @@ const CHECKS: readonly (readonly [keyof HubOptions, (value: unknown) => boolean,
   ['authenticate', (value) => typeof value === 'function', 'a function, such as tokens() makes'],
   ['allowedOrigins', Array.isArray, 'a list of origins'],
   ['limits', isObject, 'an object of limits'],
+  ['rates', (value) => value === false || isObject(value), 'an object of rates, or false'],
   ['onError', (value) => typeof value === 'function', 'a function'],
   ['clock', hasMethods('now', 'after', 'every'), 'a Clock'],
 ]

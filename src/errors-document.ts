@@ -15,7 +15,8 @@ Every error has a code. Thrown errors carry it as \`error.code\`; HTTP answers a
 streams over HTTP end with a close object of the same code.
 
 Close codes 4000–4499 mean "reconnect", 4500–4999 mean "do not". "Come back" says whether a client should reconnect or repeat
-its request, after a random wait.
+its request, after a random wait. Where it is known how long to wait at least, replies, problem documents and close objects say so in
+\`retryAfterMs\`, HTTP answers in \`Retry-After\`, and the reason of a WebSocket's close frame ends with \`retry in 1200 ms\`.
 `
 
 const AUDIENCES: readonly (readonly [Audience, string])[] = [

@@ -216,6 +216,30 @@ export const ERRORS = Object.freeze({
     'More messages are waiting for this connection’s consumer than the limit allows.',
     'Wait for the answers to earlier messages, or raise `maxPendingMessages`.',
   ),
+  'rate-exceeded': entry(
+    'client',
+    4028,
+    429,
+    true,
+    'This is more than the rate allows.',
+    'Wait as long as `retryAfterMs` (`Retry-After`, the reason of the close) says; whoever goes on is closed. The text names the rate: one of `rates`.',
+  ),
+  'too-many-connections': entry(
+    'client',
+    4031,
+    429,
+    true,
+    'There are as many connections from this address as the limit allows.',
+    'Close some, or raise `rates.connectionsPerAddress`. Where all clients seem to have one address, name the proxy in `trustedProxies`.',
+  ),
+  'body-timeout': entry(
+    'client',
+    4017,
+    408,
+    true,
+    'The body of the request took too long.',
+    'Send it faster, or raise `bodyTimeoutMs`.',
+  ),
   'slow-consumer': entry(
     'client',
     4008,
@@ -397,14 +421,24 @@ export class Refusal extends GroupcastError {
   override readonly name = 'Refusal'
   /** Told to the client; the table's message unless given. */
   readonly reason: string
+  /** When the client may try again, in milliseconds from now; `null`: that is not known. */
+  readonly retryAfterMs: number | null
 
-  /** @throws {MisuseError} `invalid-option` for a code that is not in the table, and for a reason that is no text */
-  constructor(code: ErrorCode = 'forbidden', reason?: string) {
+  /** @throws {MisuseError} `invalid-option` for a code that is not in the table, a reason that is no text, and a time that is none */
+  constructor(
+    code: ErrorCode = 'forbidden',
+    reason?: string,
+    { retryAfterMs = null }: { readonly retryAfterMs?: number | null } = {},
+  ) {
     super(code, reason)
     if (reason !== undefined && typeof reason !== 'string') {
       throw new MisuseError('invalid-option', 'The reason of a Refusal is a text that the client may read.')
     }
+    if (retryAfterMs !== null && !(Number.isSafeInteger(retryAfterMs) && retryAfterMs >= 0)) {
+      throw new MisuseError('invalid-option', 'retryAfterMs of a Refusal is a whole number of milliseconds.')
+    }
     this.reason = reason ?? ERRORS[code].message
+    this.retryAfterMs = retryAfterMs
   }
 }
 

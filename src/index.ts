@@ -23,6 +23,7 @@ export type {
   JoinOptions,
   PathParams,
 } from './hub/consumer.ts'
+export type { HistogramStats } from './hub/histogram.ts'
 export type {
   ErrorContext,
   GroupInfo,
@@ -73,6 +74,7 @@ export {
 export type { AnyMessages, MessageOf, MessageSchemas } from './message.ts'
 export { DEFAULT_LIMITS, type Limits } from './options.ts'
 export type { GroupAction, GroupClaims } from './permission.ts'
+export { DEFAULT_RATES, type RateName, type Rates, type RefusedFor } from './rates.ts'
 export type { Pieces, Source } from './source.ts'
 export type { StreamOutcome } from './stream-end.ts'
 export type { StreamResult } from './streaming/body.ts'

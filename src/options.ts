@@ -42,6 +42,8 @@ export interface Limits {
   readonly maxTickets: number
   /** Most revoked identities that are remembered; beyond it the oldest give way, and all tokens of that age with them. */
   readonly maxRevocations: number
+  /** Longest time that the body of a posted message, or of a request to the HTTP API that is read as a whole, may take to arrive. */
+  readonly bodyTimeoutMs: number
   /** How long a closed client may take to go before it is cut. */
   readonly closeTimeoutMs: number
   /** An EventSource told to come back waits a second, and at random up to this much more. */
@@ -63,6 +65,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   maxAuthentications: 64,
   maxTickets: 10_000,
   maxRevocations: 100_000,
+  bodyTimeoutMs: 30_000,
   closeTimeoutMs: 10_000,
   retrySpreadMs: 5_000,
 })

@@ -7,11 +7,16 @@ export const PROBLEM_TYPE = 'application/problem+json'
 export function problemText(
   code: ErrorCode,
   detail?: string,
-  members: Readonly<Record<string, string>> = {},
+  members: Readonly<Record<string, string | number>> = {},
 ): string {
   const { httpStatus: status, message: title } = ERRORS[code]
   const details = detail === undefined ? {} : { detail }
   return JSON.stringify({ type: 'about:blank', title, status, ...details, code, ...members })
+}
+
+/** The header that says when to come back, in whole seconds (RFC 9110, section 10.2.3); a second where that is not known. */
+export function retryAfter(retryAfterMs: number | null): { readonly 'Retry-After': string } {
+  return { 'Retry-After': String(Math.max(1, Math.ceil((retryAfterMs ?? 0) / 1000))) }
 }
 
 const NO_CHALLENGE: Readonly<Record<string, string>> = Object.freeze({})

@@ -24,6 +24,8 @@ const LEAVES = [
   'permission.ts',
   'problem.ts',
   'publication.ts',
+  'rate-table.ts',
+  'rates.ts',
   'slow.ts',
   'source.ts',
   'stream-end.ts',

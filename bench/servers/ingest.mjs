@@ -20,7 +20,7 @@ const SERVERS = {
   async hub() {
     const { createHub } = await loadLibrary()
     const server = createServer()
-    consume(createHub()).attach(server)
+    consume(createHub({ rates: false })).attach(server)
     return listen(server)
   },
   async 'hub-uws'() {
@@ -28,7 +28,7 @@ const SERVERS = {
     const { uwsBackend } = await loadUwsBackend()
     const uws = await loadUws()
     const app = uws.App()
-    consume(createHub({ backend: uwsBackend({ uws }) })).attach(app)
+    consume(createHub({ backend: uwsBackend({ uws }), rates: false })).attach(app)
     return listenUws(uws, app)
   },
   async 'ws-send'() {

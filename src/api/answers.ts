@@ -1,6 +1,6 @@
 /** Answers of the API, and what errors become in them. */
 import { ERRORS, type ErrorCode, errorCodeOf, Refusal } from '../errors.ts'
-import { challengeOf, PROBLEM_TYPE, problemText } from '../problem.ts'
+import { challengeOf, PROBLEM_TYPE, problemText, retryAfter } from '../problem.ts'
 import type { ApiResponse } from './contract.ts'
 
 type Headers = Readonly<Record<string, string>>
@@ -47,6 +47,8 @@ export interface Failure {
   readonly detail: string | null
   /** Whether somebody inside must hear of it, since the client is not told what it was. */
   readonly isInternal: boolean
+  /** When to try again, in milliseconds from now, where that is known. */
+  readonly retryAfterMs?: number
 }
 
 const INTERNAL: Failure = Object.freeze({ code: 'internal-error', detail: null, isInternal: true })
@@ -60,23 +62,28 @@ export function failureOf(error: unknown): Failure {
   if (code === null || ERRORS[code].httpStatus === 500) return INTERNAL
   const detail = error instanceof Refusal ? error.reason : (error as Error).message
   const isTold = ERRORS[code].audience === 'client' && detail !== ERRORS[code].message
-  return { code, detail: isTold ? detail : null, isInternal: false }
+  const retryAfterMs = error instanceof Refusal ? error.retryAfterMs : null
+  return {
+    code,
+    detail: isTold ? detail : null,
+    isInternal: false,
+    ...(retryAfterMs !== null && { retryAfterMs }),
+  }
 }
 
 /** A problem document (RFC 9457); `members` are those that only some problems have (section 3.2). */
 export function problem(
-  { code, detail }: Failure,
+  { code, detail, retryAfterMs }: Failure,
   more: Headers = {},
   members: Readonly<Record<string, string>> = {},
 ): ApiResponse {
   const status = ERRORS[code].httpStatus
-  const text = problemText(code, detail ?? undefined, members)
+  const when = retryAfterMs === undefined ? {} : { retryAfterMs }
+  const text = problemText(code, detail ?? undefined, { ...when, ...members })
   const challenge = challengeOf(code, detail ?? undefined)
-  return textAnswer(status, PROBLEM_TYPE, text, { ...headersOf(status), ...challenge, ...more })
+  return textAnswer(status, PROBLEM_TYPE, text, { ...headersOf(status, retryAfterMs), ...challenge, ...more })
 }
 
-const COME_BACK: Headers = Object.freeze({ 'Retry-After': '1' })
-
-function headersOf(status: number): Headers {
-  return status === 503 ? COME_BACK : {}
+function headersOf(status: number, retryAfterMs: number | undefined): Headers {
+  return status === 503 || status === 429 ? retryAfter(retryAfterMs ?? null) : {}
 }

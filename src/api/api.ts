@@ -14,6 +14,7 @@ import {
 import { failureOf, problem } from './answers.ts'
 import { bodyType } from './body.ts'
 import type { Api, ApiHub, ApiOptions, ApiRequest, ApiResponse } from './contract.ts'
+import { KeyFailures } from './failures.ts'
 import { ALL_GRANTED, ApiKeys, InsufficientScope, type KeyGrant } from './keys.ts'
 import { resolveOptions } from './options.ts'
 import type { Context, Parameter, Route } from './route.ts'
@@ -36,12 +37,14 @@ class HubApi implements Api {
   readonly #context: Context
   readonly #router: Router
   readonly #keys: ApiKeys
+  readonly #failures: KeyFailures
 
   constructor(hub: ApiHub, given: ApiOptions) {
     const options = resolveOptions(given)
     this.#context = { hub, options, report: (error, where) => report(options.onError, error, where) }
     this.#router = new Router(createRoutes(this.#context))
     this.#keys = new ApiKeys(options.apiKeys)
+    this.#failures = new KeyFailures(hub.rates)
   }
 
   handle(request: ApiRequest): Promise<ApiResponse> | null {
@@ -105,11 +108,21 @@ class HubApi implements Api {
 
   #grantFor({ access, parameter, looksAtGroups }: Route, request: ApiRequest): KeyGrant {
     if (access === 'open' || access === 'client' || !this.#keys.isRequired) return ALL_GRANTED
-    const grant = this.#keys.grantOf(request.header('authorization'))
-    if (grant === null) throw new Refusal('unauthorized')
+    const authorization = request.header('authorization')
+    if (authorization === undefined) throw new Refusal('unauthorized')
+    const grant = this.#grantOf(authorization, request)
     const isForGroups = looksAtGroups === true || parameter?.isLimited === true
     if (!grant.has(access) || !(isForGroups || grant.isUnlimited)) throw new InsufficientScope(access)
     return grant
+  }
+
+  /** What a key is good for. @throws {Refusal} `unauthorized`, `rate-exceeded` */
+  #grantOf(authorization: string, request: ApiRequest): KeyGrant {
+    this.#failures.check(request.remoteAddress)
+    const grant = this.#keys.grantOf(authorization)
+    if (grant !== null) return grant
+    this.#failures.failed(request.remoteAddress)
+    throw new Refusal('unauthorized')
   }
 
   #failed(error: unknown, request: ApiRequest, found: Found | null): ApiResponse {

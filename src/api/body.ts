@@ -37,16 +37,35 @@ export function bodyType(request: ApiRequest, accepted: readonly BodyType[]): Bo
   throw new Refusal('unsupported-media-type', `${sent}: send ${accepted.join(' or ')}.`)
 }
 
+/** What bounds a body that is read as a whole. */
+export interface BodyBounds {
+  readonly maxBodyBytes: number
+  readonly maxJsonDepth: number
+  readonly bodyTimeoutMs: number
+}
+
 /**
  * The body of a request as the JSON it holds.
  *
- * @throws {GroupcastError} `message-too-large`, `invalid-json`, `json-too-deep`
+ * @throws {GroupcastError} `message-too-large`, `invalid-json`, `json-too-deep`, `body-timeout`
  * @throws {ClientGone}
  */
-export async function readJson(request: ApiRequest, maxBytes: number, maxDepth: number): Promise<unknown> {
-  const bytes = asBuffer(await collect(request.body, maxBytes))
+export async function readJson(
+  request: ApiRequest,
+  { maxBodyBytes, maxJsonDepth, bodyTimeoutMs }: BodyBounds,
+): Promise<unknown> {
+  const bytes = asBuffer(await inTime(collect(request.body, maxBodyBytes), bodyTimeoutMs))
   if (!isUtf8(bytes)) throw new GroupcastError('invalid-json', NOT_UTF8)
-  return parseJson(bytes.toString(), maxDepth)
+  return parseJson(bytes.toString(), maxJsonDepth)
+}
+
+/** What comes too late is not waited for: whoever answers then closes the connection. */
+function inTime<T>(work: Promise<T>, ms: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Refusal('body-timeout')), ms)
+    timer.unref()
+    work.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
 }
 
 /** The text for bytes that cannot be JSON. */

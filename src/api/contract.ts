@@ -9,7 +9,15 @@ import type { ApiKey } from './keys.ts'
 export interface ApiHub
   extends Pick<
     Hub,
-    'limits' | 'status' | 'stats' | 'groups' | 'group' | 'closeConnection' | 'createTicket' | 'revoke'
+    | 'limits'
+    | 'rates'
+    | 'status'
+    | 'stats'
+    | 'groups'
+    | 'group'
+    | 'closeConnection'
+    | 'createTicket'
+    | 'revoke'
   > {
   groupSend(group: string, message: { readonly type: string }): Promise<Sent>
   history(group: string, query?: HistoryQuery): Promise<History>

@@ -1,8 +1,11 @@
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { HubStats } from '../hub/hub-api.ts'
 import type { ApiHub } from './contract.ts'
 
-type CountName = Exclude<keyof HubStats, 'connections' | 'groups' | 'backlogBytes'>
+type CountName = Exclude<
+  keyof HubStats,
+  'connections' | 'groups' | 'backlogBytes' | 'authenticationSeconds' | 'rateRefusals'
+>
 
 /** What is counted since the hub was created: its field of `hub.stats`, its name, its meaning. */
 const COUNTERS: readonly (readonly [CountName, string, string])[] = [
@@ -26,6 +29,21 @@ const COUNTERS: readonly (readonly [CountName, string, string])[] = [
     'groupcast_recalled_publications_total',
     'Publications of the past that clients were given, once for each client.',
   ],
+  [
+    'failedAuthentications',
+    'groupcast_failed_authentications_total',
+    'Attempts to authenticate that were refused for what the client gave.',
+  ],
+  [
+    'refreshedTokens',
+    'groupcast_tokens_refreshed_total',
+    'Tokens that were replaced over an open connection.',
+  ],
+  ['expiredTokens', 'groupcast_tokens_expired_total', 'Connections closed because their token expired.'],
+  ['revocations', 'groupcast_revocations_total', 'Revocations that this node heard of as they were made.'],
+  ['revokedConnections', 'groupcast_revoked_connections_total', 'Connections closed by revocations.'],
+  ['issuedTickets', 'groupcast_tickets_issued_total', 'One-time tickets issued by this node.'],
+  ['usedTickets', 'groupcast_tickets_used_total', 'One-time tickets that opened a connection of this node.'],
 ]
 
 /** The hub's numbers for Prometheus, read from `hub.stats` at each scrape. */
@@ -40,6 +58,8 @@ export class Metrics {
     this.#needsProcess = registry === null
     this.contentType = this.#registry.contentType
     addGauges(hub, version, this.#registry)
+    addRefusals(hub, this.#registry)
+    addDurations(hub, this.#registry)
     for (const [field, name, help] of COUNTERS) {
       new Counter({
         name,
@@ -103,4 +123,63 @@ function addGauges(hub: ApiHub, version: string, registry: Registry): void {
     { version },
     1,
   )
+}
+
+function addRefusals(hub: ApiHub, registry: Registry): void {
+  new Counter({
+    name: 'groupcast_rate_refusals_total',
+    help: 'What was refused because a rate was exceeded.',
+    labelNames: ['rate'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [rate, count] of Object.entries(hub.stats.rateRefusals)) this.inc({ rate }, count)
+    },
+  })
+}
+
+function addDurations(hub: ApiHub, registry: Registry): void {
+  registry.registerMetric(
+    new HubHistogram(
+      'groupcast_authentication_duration_seconds',
+      'How long it took to find out who a client is, the wait for others included.',
+      () => hub.stats.authenticationSeconds,
+    ),
+  )
+}
+
+/** A histogram that the hub has filled: those of prom-client can only be filled value by value. */
+class HubHistogram extends Histogram {
+  readonly #name: string
+  readonly #help: string
+  readonly #read: () => HubStats['authenticationSeconds']
+
+  constructor(name: string, help: string, read: () => HubStats['authenticationSeconds']) {
+    super({ name, help, registers: [] })
+    this.#name = name
+    this.#help = help
+    this.#read = read
+  }
+
+  override async get(): ReturnType<Histogram['get']> {
+    const { buckets, count, sum } = this.#read()
+    const bounds = [...buckets, ['+Inf', count] as const]
+    return {
+      name: this.#name,
+      help: this.#help,
+      type: 'histogram' as never,
+      aggregator: 'sum',
+      collect() {},
+      values: [
+        ...bounds.map(([le, value]) => ({ metricName: `${this.#name}_bucket`, labels: { le }, value })),
+        { metricName: `${this.#name}_sum`, labels: {}, value: sum },
+        { metricName: `${this.#name}_count`, labels: {}, value: count },
+      ],
+    }
+  }
+
+  /** What the text of a registry is made from. */
+  getForPromString(): ReturnType<Histogram['get']> {
+    return this.get()
+  }
 }

@@ -1,5 +1,6 @@
 /** Binds the API to `node:http`, and to whatever speaks like it (`node:https`, `node:http2` with its compatibility API). */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { TrustedProxies } from '../transports/trusted-proxies.ts'
 import { tooLarge } from './body.ts'
 import { ByteCollector } from './bytes.ts'
 import { type Api, type ApiRequest, type ApiResponse, ClientGone, type RequestBody } from './contract.ts'
@@ -10,9 +11,12 @@ import { type Api, type ApiRequest, type ApiResponse, ClientGone, type RequestBo
  */
 const LINGER_MS = 1000
 
+const NO_PROXIES = new TrustedProxies()
+
 /**
  * Answers the API's requests on a server of `node:http`.
  *
+ * @param trustedProxies whose word is taken for a client's address; nobody's unless given
  * @returns a listener that takes a request and says so, or leaves it untouched and returns `false`
  *
  * @example
@@ -21,9 +25,12 @@ const LINGER_MS = 1000
  *   if (!listener(request, response)) app(request, response)
  * })
  */
-export function apiListener(api: Api): (request: IncomingMessage, response: ServerResponse) => boolean {
+export function apiListener(
+  api: Api,
+  trustedProxies: TrustedProxies = NO_PROXIES,
+): (request: IncomingMessage, response: ServerResponse) => boolean {
   return (request, response) => {
-    const answer = api.handle(new NodeRequest(request))
+    const answer = api.handle(new NodeRequest(request, trustedProxies))
     if (answer === null) return false
     // Neither `handle` nor `write` rejects; if one ever does, the client must not wait for ever.
     answer.then((ready) => write(request, response, ready)).catch(() => response.destroy())
@@ -36,10 +43,12 @@ class NodeRequest implements ApiRequest {
   readonly url: string
   readonly path: string
   readonly #request: IncomingMessage
+  readonly #trustedProxies: TrustedProxies
   #query: URLSearchParams | null = null
 
-  constructor(request: IncomingMessage) {
+  constructor(request: IncomingMessage, trustedProxies: TrustedProxies) {
     this.#request = request
+    this.#trustedProxies = trustedProxies
     this.url = request.url ?? '/'
     const mark = this.url.indexOf('?')
     this.path = mark === -1 ? this.url : this.url.slice(0, mark)
@@ -55,7 +64,9 @@ class NodeRequest implements ApiRequest {
   }
 
   get remoteAddress(): string {
-    return this.#request.socket.remoteAddress ?? ''
+    const { socket, headers } = this.#request
+    const forwarded = this.#trustedProxies.isNone ? undefined : headers['x-forwarded-for']?.toString()
+    return this.#trustedProxies.clientOf(socket.remoteAddress ?? '', forwarded)
   }
 
   get encrypted(): boolean {

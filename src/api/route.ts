@@ -104,12 +104,12 @@ export function route<Query extends z.ZodObject>(spec: RouteSpec<Query>): Route 
 /** All codes that a route fails with. */
 export function errorsOf({ access, parameter, bodies, query, errors = [] }: Route): ReadonlySet<ErrorCode> {
   const codes = new Set<ErrorCode>(['forbidden', 'origin-not-allowed', ...errors])
-  if (access !== 'open') codes.add('unauthorized')
+  if (access !== 'open') codes.add('unauthorized').add('rate-exceeded')
   if (parameter !== undefined) codes.add('bad-request').add(parameter.code)
   if (query !== null) codes.add('bad-request')
   if (bodies !== undefined) {
     codes.add('bad-request').add('unsupported-media-type').add('message-too-large')
-    codes.add('invalid-json').add('json-too-deep')
+    codes.add('invalid-json').add('json-too-deep').add('body-timeout')
   }
   return codes
 }

@@ -214,6 +214,10 @@ export const PROBLEM = named(
     status: z.int().min(400).max(599),
     detail: documented(z.string().optional(), { description: 'What exactly was wrong with the request.' }),
     code: CODE,
+    retryAfterMs: documented(z.int().min(0).optional(), {
+      description:
+        'When to try again, in milliseconds from now, where that is known. As `Retry-After`, more exactly.',
+    }),
     cursor: documented(POSITION.optional(), {
       description: 'With `history-lost`: the position to go on from, once the state has been loaded anew.',
     }),

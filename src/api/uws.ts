@@ -25,10 +25,10 @@ export function uwsApiHandler(
   follow: (work: Promise<void>) => void = ignore,
 ): (response: UwsResponse, request: UwsRequest) => boolean {
   return (response, request) => {
-    const apiRequest = new UwsApiRequest(request, settings)
+    const apiRequest = new UwsApiRequest(request, response, settings)
     const answer = api.handle(apiRequest)
     if (answer === null) return false
-    apiRequest.keep(response, settings)
+    apiRequest.keep()
     // After `handle`, which has taken nothing of the body yet: what comes, comes when this handler has returned.
     const exchange = apiRequest.begin(response)
     const work = answer

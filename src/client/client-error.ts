@@ -39,7 +39,9 @@ export class ClientError extends Error {
 
   constructor(code: ClientErrorCode, text: string, details?: ErrorDetails) {
     super(text, details)
-    Object.assign(this, { name: 'ClientError', code, comeBack: true, retryAfterMs: 0 }, details)
+    // A close frame has nothing but its reason: so hubs say there when to come back, and in the texts of errors.
+    const retryAfterMs = +(/in (\d+) ms$/.exec(text)?.[1] ?? 0)
+    Object.assign(this, { name: 'ClientError', code, comeBack: true, retryAfterMs }, details)
   }
 }
 

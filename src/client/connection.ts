@@ -124,7 +124,7 @@ export function openConnection(
         abort.abort()
         reject(error)
       }
-      const late = () => settle(new ClientError('reply-timeout', 'No answer: it may have arrived'))
+      const late = () => settle(new ClientError('reply-timeout', 'No answer'))
       const cancel = clock.after(replyTimeoutMs, late)
       replies.set(reply, settle)
       link
@@ -173,7 +173,7 @@ export function openConnection(
 }
 
 function disconnected(cause: unknown): ClientError {
-  return new ClientError('disconnected', 'No connection: it may have arrived', {
+  return new ClientError('disconnected', 'No connection', {
     cause,
   })
 }

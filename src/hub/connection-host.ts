@@ -2,9 +2,12 @@ import type { Clock } from '../clock.ts'
 import type { Identity } from '../identity.ts'
 import type { ChannelLayer } from '../layers/layer.ts'
 import type { MessageCheck } from '../message.ts'
+import { REFUSED_FOR } from '../rates.ts'
 import type { Groups } from './groups.ts'
+import { Histogram } from './histogram.ts'
 import type { Sent } from './hub-api.ts'
 import type { LiveConnection } from './live-connection.ts'
+import type { Meters, RefusalCounts } from './meters.ts'
 import type { OutboxHost } from './outbox.ts'
 import type { Recall } from './recall.ts'
 import type { Sessions } from './sessions.ts'
@@ -19,6 +22,7 @@ export interface ConnectionHost extends OutboxHost {
   readonly clock: Clock
   readonly counters: Counters
   readonly sessions: Sessions
+  readonly meters: Meters
   /**
    * Finds out whose a connection is that knocks; `null`, at once, where nobody needs to be asked.
    *
@@ -56,4 +60,13 @@ export class Counters {
   resumed = 0
   resets = 0
   recalled = 0
+  failedAuthentications = 0
+  refreshedTokens = 0
+  expiredTokens = 0
+  revocations = 0
+  revokedConnections = 0
+  issuedTickets = 0
+  usedTickets = 0
+  readonly authenticationSeconds = new Histogram()
+  readonly rateRefusals = Object.fromEntries(REFUSED_FOR.map((name) => [name, 0])) as RefusalCounts
 }

@@ -1,23 +1,26 @@
 import { customAlphabet, nanoid } from 'nanoid'
 import type { Clock } from '../clock.ts'
-import { GroupcastError, Refusal } from '../errors.ts'
+import { ERRORS, GroupcastError, Refusal } from '../errors.ts'
 import type { Authenticate, Identity } from '../identity.ts'
 import type { ChannelLayer } from '../layers/layer.ts'
 import { encodeMessage, type MessageCheck } from '../message.ts'
 import { NODES_GROUP } from '../names.ts'
 import type { Limits } from '../options.ts'
+import type { Rates } from '../rates.ts'
 import type { ConnectionRequest } from '../transports/backend.ts'
 import type { WireFormat } from '../wire/wire-format.ts'
-import { Authenticator } from './authenticator.ts'
+import { Authenticator, type Question } from './authenticator.ts'
 import { Backlog } from './backlog.ts'
 import { type ConnectionHost, Counters } from './connection-host.ts'
 import { Connections } from './connections.ts'
+import { isClientFault } from './denial.ts'
 import type { GateHost } from './gate.ts'
 import type { GroupRules } from './group-rules.ts'
 import { Groups } from './groups.ts'
 import { Heartbeats } from './heartbeats.ts'
 import type { ErrorContext, Sent } from './hub-api.ts'
 import { LiveConnection } from './live-connection.ts'
+import { Meters } from './meters.ts'
 import { encodeNodeMessage, type Grant, type NodeMessage } from './node-message.ts'
 import { NODE_LOCAL_ID, NodeSink } from './node-sink.ts'
 import { Nodes } from './nodes.ts'
@@ -37,6 +40,7 @@ const WRITE_BYTES = 64 * 1024
 export interface CoreParts {
   readonly layer: ChannelLayer
   readonly limits: Limits
+  readonly rates: Rates
   readonly messages: MessageCheck
   readonly groupRules: GroupRules
   /** Of consumers without a hook of their own. */
@@ -52,6 +56,7 @@ export class HubCore implements ConnectionHost, GateHost {
   readonly nodeId = makeNodeId()
   readonly layer: ChannelLayer
   readonly limits: Limits
+  readonly rates: Rates
   readonly messages: MessageCheck
   readonly allowedOrigins: readonly string[]
   readonly allowedHosts: readonly string[] | null
@@ -60,6 +65,7 @@ export class HubCore implements ConnectionHost, GateHost {
   readonly router = new Router()
   readonly turn = new Turn((error) => this.report(error, 'fan-out'))
   readonly counters = new Counters()
+  readonly meters: Meters
   readonly connections = new Connections()
   readonly groups: Groups
   readonly recall: Recall
@@ -87,6 +93,7 @@ export class HubCore implements ConnectionHost, GateHost {
   constructor({
     layer,
     limits,
+    rates,
     messages,
     groupRules,
     authenticate,
@@ -97,6 +104,8 @@ export class HubCore implements ConnectionHost, GateHost {
   }: CoreParts) {
     this.layer = layer
     this.limits = limits
+    this.rates = rates
+    this.meters = new Meters(rates, clock, this.counters.rateRefusals)
     this.messages = messages
     this.allowedOrigins = allowedOrigins
     this.allowedHosts = allowedHosts
@@ -122,7 +131,7 @@ export class HubCore implements ConnectionHost, GateHost {
     this.#authenticate = authenticate
     this.#authenticator = new Authenticator(this)
     this.revocations = new Revocations(limits.maxRevocations)
-    this.sessions = new Sessions(clock, this.revocations)
+    this.sessions = new Sessions(clock, this.revocations, this.counters)
     this.tickets = new Tickets(this)
     this.nodes = new Nodes(this)
     if (authenticate !== null) this.nodes.expect(authenticate.maxLifetimeMs)
@@ -183,7 +192,12 @@ export class HubCore implements ConnectionHost, GateHost {
   connect(match: RouteMatch, request: ConnectionRequest, format: WireFormat): LiveConnection {
     const connection = new LiveConnection(newLocalId(), match, request, format, this)
     this.connections.connecting(connection)
+    this.meters.began(connection)
     return connection
+  }
+
+  asks({ route }: RouteMatch): boolean {
+    return this.#hookOf(route) !== null
   }
 
   find(connectionId: string): LiveConnection | 'elsewhere' | null {
@@ -228,15 +242,20 @@ export class HubCore implements ConnectionHost, GateHost {
       throw new Refusal('not-supported', 'This connection has no token that could be refreshed.')
     }
     const { request, route } = connection
+    const excess = this.meters.mayAuthenticate(request.remoteAddress)
+    if (excess !== null) throw excess
     const askedAt = Date.now()
     const where = `authenticate of ${route.path}`
     const question = { asker: connection, hook, where, request, token, identity: known }
-    const identity = await this.#authenticator.ask(question)
-    if (identity === null || identity.id !== known.id) {
-      throw new Refusal('forbidden', 'The token is of somebody else: connect anew.')
-    }
-    this.sessions.assign(connection, identity, askedAt)
-    return identity
+    return this.#attempt(request, async () => {
+      const identity = await this.#ask(question)
+      if (identity === null || identity.id !== known.id) {
+        throw new Refusal('forbidden', 'The token is of somebody else: connect anew.')
+      }
+      this.sessions.assign(connection, identity, askedAt)
+      this.counters.refreshedTokens++
+      return identity
+    })
   }
 
   /**
@@ -247,18 +266,42 @@ export class HubCore implements ConnectionHost, GateHost {
   async createTicket(request: ConnectionRequest): Promise<{ ticket: string; expiresInMs: number }> {
     const hook = this.#authenticate
     if (hook === null) throw new Refusal('not-supported', 'This hub does not ask who its clients are.')
+    const excess = this.meters.mayAuthenticate(request.remoteAddress)
+    if (excess !== null) throw excess
     await this.nodes.join()
     const askedAt = Date.now()
-    const identity = await this.#authenticator.ask({
-      asker: {},
-      hook,
-      where: 'authenticate of a ticket',
-      request,
-      identity: null,
+    return this.#attempt(request, async () => {
+      const where = 'authenticate of a ticket'
+      const identity = await this.#ask({ asker: {}, hook, where, request, identity: null })
+      if (identity === null) throw new Refusal('unauthorized')
+      if (this.revocations.refuses(identity.id, identity.issuedAt ?? askedAt)) throw new Refusal('revoked')
+      const ticket = this.tickets.issue({ identity, askedAt })
+      this.counters.issuedTickets++
+      return ticket
     })
-    if (identity === null) throw new Refusal('unauthorized')
-    if (this.revocations.refuses(identity.id, identity.issuedAt ?? askedAt)) throw new Refusal('revoked')
-    return this.tickets.issue({ identity, askedAt })
+  }
+
+  /** Asks a hook, and counts how long that took. */
+  async #ask(question: Question): Promise<Identity | null> {
+    const askedAt = this.clock.now()
+    try {
+      return await this.#authenticator.ask(question)
+    } finally {
+      this.counters.authenticationSeconds.observe((this.clock.now() - askedAt) / 1000)
+    }
+  }
+
+  /** Counts an attempt to authenticate that fails for what the client gave. */
+  async #attempt<T>({ remoteAddress }: ConnectionRequest, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      if (isClientFault(error) && [401, 403].includes(ERRORS[error.code].httpStatus)) {
+        this.counters.failedAuthentications++
+        this.meters.failed(remoteAddress)
+      }
+      throw error
+    }
   }
 
   #hookOf({ consumer }: Route): Authenticate | null {
@@ -278,16 +321,14 @@ export class HubCore implements ConnectionHost, GateHost {
     const redeem = async () => {
       const grant: Grant = await this.tickets.redeem(ticket ?? '')
       askedAt = grant.askedAt
+      this.counters.usedTickets++
       return grant.identity
     }
-    const identity = await this.#authenticator.ask({
-      asker: connection,
-      hook: ticket === null ? hook : redeem,
-      where,
-      request,
-      identity: null,
+    const question = { asker: connection, where, request, identity: null }
+    await this.#attempt(request, async () => {
+      const identity = await this.#ask({ ...question, hook: ticket === null ? hook : redeem })
+      if (identity !== null && !connection.isGone) this.sessions.assign(connection, identity, askedAt)
     })
-    if (identity !== null && !connection.isGone) this.sessions.assign(connection, identity, askedAt)
   }
 
   // --- Connections ---
@@ -300,6 +341,7 @@ export class HubCore implements ConnectionHost, GateHost {
 
   closed(connection: LiveConnection): void {
     this.#authenticator.left(connection)
+    this.meters.ended(connection)
     this.sessions.closed(connection)
     this.connections.closed(connection)
     this.#heartbeats.remove(connection)

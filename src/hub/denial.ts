@@ -3,9 +3,13 @@ import { ERRORS, type ErrorCode, errorCodeOf, GroupcastError, Refusal } from '..
 import type { Denial } from '../transports/backend.ts'
 
 /** The denial of an error's code. */
-export function denialOf(code: ErrorCode, reason: string = ERRORS[code].message): Denial {
+export function denialOf(
+  code: ErrorCode,
+  reason: string = ERRORS[code].message,
+  retryAfterMs: number | null = null,
+): Denial {
   const { closeCode, httpStatus, comeBack } = ERRORS[code]
-  return { code, closeCode, httpStatus, comeBack, reason }
+  return { code, closeCode, httpStatus, comeBack, reason, retryAfterMs }
 }
 
 /** Whether an error that came out of a hook says that the client is at fault. */
@@ -21,5 +25,6 @@ export function isOutage(error: unknown): error is GroupcastError {
 
 /** What is wrong with what a client sent, as its fault. */
 export function asRefusal(error: unknown): unknown {
+  if (error instanceof Refusal) return error
   return error instanceof GroupcastError ? new Refusal(error.code, error.message) : error
 }

@@ -1,7 +1,7 @@
-import { ERRORS, type ErrorCode, GroupcastError } from '../errors.ts'
+import { ERRORS, type ErrorCode, GroupcastError, Refusal } from '../errors.ts'
 import type { Limits } from '../options.ts'
 import { accessHeaders, isAllowedHost, originVerdict, preflightHeaders } from '../origin.ts'
-import { challengeOf, PROBLEM_TYPE, problemText } from '../problem.ts'
+import { challengeOf, PROBLEM_TYPE, problemText, retryAfter } from '../problem.ts'
 import type {
   Admission,
   ConnectionRequest,
@@ -13,12 +13,14 @@ import type {
   UplinkPlan,
   WebSocketPlan,
 } from '../transports/backend.ts'
+import { randomRetryMs, streamFormat } from '../wire/http-stream.ts'
 import { ENVELOPE_PROTOCOL } from '../wire/websocket.ts'
 import type { WireFormat } from '../wire/wire-format.ts'
 import { type ClientFrame, parseClientFrame } from './client-frame.ts'
 import { denialOf } from './denial.ts'
 import type { LiveConnection } from './live-connection.ts'
-import { isWebSocketUpgrade, negotiate } from './negotiate.ts'
+import type { Meters } from './meters.ts'
+import { isWebSocketUpgrade, negotiate, type Wish } from './negotiate.ts'
 import type { RouteMatch, Router } from './router.ts'
 
 /** The header that names the connection for which a message is posted. */
@@ -37,6 +39,9 @@ export interface GateHost {
   /** `null`: any. */
   readonly allowedHosts: readonly string[] | null
   readonly isDraining: boolean
+  readonly meters: Meters
+  /** Whether clients of a consumer are asked who they are. */
+  asks(match: RouteMatch): boolean
   /** A new connection, not yet asked in. */
   connect(match: RouteMatch, request: ConnectionRequest, format: WireFormat): LiveConnection
   /** The connection that a client names, for a message it posted. */
@@ -92,15 +97,23 @@ export class HubGate implements Gate {
 
   admit(plan: StreamPlan | WebSocketPlan, format: WireFormat): Admission {
     if (this.#host.isDraining) return { decision: Promise.resolve(denialOf('restarting')), owner: NOBODY }
+    // Looked at when it knocked, too: it may have waited behind other requests of its socket.
+    const full = this.#host.meters.full(plan.request.remoteAddress)
+    if (full !== null)
+      return { decision: Promise.resolve(denialOf(full.code, full.reason, full.retryAfterMs)), owner: NOBODY }
     const connection = this.#host.connect(plan.route as RouteMatch, plan.request, format)
     return { decision: connection.admit(), owner: connection }
   }
 
   async uplink({ connectionId, headers }: UplinkPlan, body: string): Promise<HttpAnswer> {
     try {
+      const connection = this.#host.find(connectionId)
+      // Before it is looked at: that costs, too. On another node it is counted there.
+      const refusal = isHere(connection) ? connection.charge(Buffer.byteLength(body)) : null
+      if (refusal !== null) throw refusal
       const frame = parseClientFrame(body, 'both', this.limits.maxJsonDepth)
       if (frame.kind === 'invalid') throw frame.fault
-      await this.#deliver(connectionId, frame, body)
+      await this.#deliver(connection, connectionId, frame, body)
       return { status: 202, headers: { ...headers, 'Content-Type': 'application/json' }, body: '{}' }
     } catch (error) {
       if (error instanceof GroupcastError) return this.#uplinkProblem(error, headers)
@@ -109,7 +122,12 @@ export class HubGate implements Gate {
     }
   }
 
-  problem(code: ErrorCode, headers: Readonly<Record<string, string>> = {}, detail?: string): HttpAnswer {
+  problem(
+    code: ErrorCode,
+    headers: Readonly<Record<string, string>> = {},
+    detail?: string,
+    retryAfterMs: number | null = null,
+  ): HttpAnswer {
     const { httpStatus: status } = ERRORS[code]
     return {
       status,
@@ -119,7 +137,7 @@ export class HubGate implements Gate {
         'Content-Type': PROBLEM_TYPE,
         'Cache-Control': 'no-store',
       },
-      body: problemText(code, detail),
+      body: problemText(code, detail, retryAfterMs === null ? {} : { retryAfterMs }),
     }
   }
 
@@ -135,6 +153,8 @@ export class HubGate implements Gate {
     const wish = negotiate(request)
     if (wish === null) return this.#answer('not-acceptable', headers)
     const { transport, envelope } = wish
+    const refusal = this.#host.meters.knock(request.remoteAddress, this.#host.asks(route))
+    if (refusal !== null) return this.#turnAway(refusal, wish, headers)
     if (transport === 'websocket') {
       const protocol = envelope ? ENVELOPE_PROTOCOL : null
       return { kind: 'websocket', transport, envelope, protocol, route, request }
@@ -157,11 +177,38 @@ export class HubGate implements Gate {
       const detail = `A message is posted with the header ${CONNECTION_HEADER}: the id that the open event carries.`
       return { kind: 'answer', answer: this.problem('bad-request', headers, detail) }
     }
+    // One of this node has a rate of its own.
+    const refusal = isHere(this.#host.find(connectionId))
+      ? null
+      : this.#host.meters.post(request.remoteAddress)
+    if (refusal !== null) return { kind: 'answer', answer: this.#uplinkProblem(refusal, headers) }
     return { kind: 'uplink', connectionId, maxBytes: this.limits.maxMessageBytes, headers }
   }
 
-  async #deliver(connectionId: string, frame: ClientFrame, body: string): Promise<void> {
-    const connection = this.#host.find(connectionId)
+  /**
+   * The answer to a client that comes too often: without a connection, since that is what it must not cost. An EventSource gives up for good on
+   * any status but 200, so it is told when to come back.
+   */
+  #turnAway(
+    refusal: Refusal,
+    { transport, envelope }: Wish,
+    headers: Readonly<Record<string, string>>,
+  ): Plan {
+    if (transport !== 'sse') return { kind: 'answer', answer: this.#uplinkProblem(refusal, headers) }
+    const { contentType, control } = streamFormat(transport, envelope, 'raw')
+    const retryAfterMs = refusal.retryAfterMs ?? 0
+    const close = { code: ERRORS[refusal.code].closeCode, reason: refusal.reason, retryAfterMs }
+    const body = String(control({ close }, retryAfterMs + randomRetryMs(this.limits.retrySpreadMs)))
+    const fields = { 'Content-Type': contentType, 'Cache-Control': 'no-store' }
+    return { kind: 'answer', answer: { status: 200, headers: { ...headers, ...fields }, body } }
+  }
+
+  async #deliver(
+    connection: LiveConnection | 'elsewhere' | null,
+    connectionId: string,
+    frame: ClientFrame,
+    body: string,
+  ): Promise<void> {
     if (connection === 'elsewhere') return this.#host.forward(connectionId, body)
     // One that is closing would take the message and drop it.
     if (connection?.isOpen !== true) throw new GroupcastError('unknown-connection')
@@ -169,14 +216,19 @@ export class HubGate implements Gate {
   }
 
   #uplinkProblem(error: GroupcastError, headers: Readonly<Record<string, string>>): HttpAnswer {
-    const retry = ERRORS[error.code].comeBack ? { 'Retry-After': '1' } : {}
+    const retryAfterMs = error instanceof Refusal ? error.retryAfterMs : null
+    const retry = ERRORS[error.code].comeBack ? retryAfter(retryAfterMs) : {}
     const detail = ERRORS[error.code].audience === 'client' ? error.message : undefined
-    return this.problem(error.code, { ...headers, ...retry }, detail)
+    return this.problem(error.code, { ...headers, ...retry }, detail, retryAfterMs)
   }
 
   #answer(code: ErrorCode, headers: Readonly<Record<string, string>>, detail?: string): Plan {
     return { kind: 'answer', answer: this.problem(code, headers, detail) }
   }
+}
+
+function isHere(connection: LiveConnection | 'elsewhere' | null): connection is LiveConnection {
+  return connection !== null && connection !== 'elsewhere'
 }
 
 /** Behind a door that stays shut there is nobody to tell. */
@@ -185,6 +237,7 @@ const NOBODY: LinkOwner = Object.freeze({
   received() {},
   drained() {},
   alive() {},
+  pinged() {},
   answered() {},
   closed() {},
 } satisfies LinkOwner)

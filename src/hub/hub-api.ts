@@ -5,11 +5,13 @@ import type { Authenticate } from '../identity.ts'
 import type { ChannelLayer, LayerStatus } from '../layers/layer.ts'
 import type { AnyMessages, MessageOf, MessageSchemas } from '../message.ts'
 import type { Limits } from '../options.ts'
+import type { Rates, RefusedFor } from '../rates.ts'
 import type { SlowPolicy } from '../slow.ts'
 import type { Source } from '../source.ts'
 import type { Attachment, ConnectionRequest, ServerBackend } from '../transports/backend.ts'
 import type { Transport } from '../wire/wire-format.ts'
 import type { Consumer, PathParams } from './consumer.ts'
+import type { HistogramStats } from './histogram.ts'
 import type { PieceOf, StreamedMessages, StreamedType, StreamOptions } from './message-stream.ts'
 
 /** What a hub is made of. */
@@ -37,6 +39,8 @@ export interface HubParts<M, Server> {
    */
   readonly allowedHosts?: readonly string[] | null
   readonly limits?: Partial<Limits>
+  /** What clients may spend in a second, by connection, identity and address; `false`: as much as they like. */
+  readonly rates?: Partial<Rates> | false
   /** Hears of every failure that no caller awaits, once. Default: `console.error`. */
   readonly onError?: (error: unknown, context: ErrorContext) => void
   /** Time; tests turn it by hand. */
@@ -128,6 +132,23 @@ export interface HubStats {
   readonly resets: number
   /** Publications of the past that clients were given, once for each client. */
   readonly recalled: number
+  /** Attempts to authenticate that were refused for what the client gave (401, 403): to connect, to refresh, to get a ticket. */
+  readonly failedAuthentications: number
+  /** Tokens that were replaced over an open connection. */
+  readonly refreshedTokens: number
+  /** Connections closed because their token expired. */
+  readonly expiredTokens: number
+  /** Revocations that this node heard of when they were made, its own included. */
+  readonly revocations: number
+  /** Connections closed for them. */
+  readonly revokedConnections: number
+  readonly issuedTickets: number
+  /** Tickets that opened a connection of this node, wherever they were issued. */
+  readonly usedTickets: number
+  /** How long hooks `authenticate` took, the wait for others included. */
+  readonly authenticationSeconds: HistogramStats
+  /** What was refused because a rate was exceeded, by rate. */
+  readonly rateRefusals: Readonly<Record<RefusedFor, number>>
 }
 
 /** Whether the hub can do its work, and if not, why. */
@@ -142,6 +163,7 @@ export interface Hub<M = AnyMessages, Server = unknown> {
   /** This process, as other nodes see it. */
   readonly nodeId: string
   readonly limits: Limits
+  readonly rates: Rates
   readonly status: HubStatus
   readonly stats: HubStats
 

@@ -6,6 +6,7 @@ import { type AnyMessages, MessageCheck, type MessageOf } from '../message.ts'
 import { assertChannelName, assertGroupName, quote } from '../names.ts'
 import { invalidLimit, isLimit, type Limits, resolveLimits } from '../options.ts'
 import { assertOrigins } from '../origin.ts'
+import { type Rates, resolveRates } from '../rates.ts'
 import type { Source } from '../source.ts'
 import type { Attachment, ConnectionRequest, ServerBackend } from '../transports/backend.ts'
 import { ChannelReader } from './channel-reader.ts'
@@ -54,6 +55,7 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
     this.#core = new HubCore({
       layer: parts.layer,
       limits: resolveLimits(parts.limits),
+      rates: resolveRates(parts.rates),
       messages: new MessageCheck(parts.messages),
       groupRules,
       authenticate: checkedHook(parts.authenticate),
@@ -74,6 +76,10 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
     return this.#core.limits
   }
 
+  get rates(): Rates {
+    return this.#core.rates
+  }
+
   get status(): HubStatus {
     const layer = this.#core.sink.layerStatus
     const draining = this.#core.isDraining
@@ -87,6 +93,8 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
       groups: groups.size,
       backlogBytes: backlog.totalBytes,
       ...counters,
+      authenticationSeconds: counters.authenticationSeconds.stats,
+      rateRefusals: { ...counters.rateRefusals },
     }
   }
 

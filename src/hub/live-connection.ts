@@ -31,6 +31,11 @@ const NO_CLAIMS: Identity['claims'] = Object.freeze({})
 /** What a waiting handler costs beside its message. */
 const TASK_BYTES = 256
 
+/** So many reads are counted at once: a client that answers heartbeats, and says nothing else, is hardly ever looked up. */
+const READS = 64
+/** A client that was closed and goes on for so many reads is cut. What was under way when it was told is less. */
+const READS_AFTER_CLOSE = 1_024
+
 // In the order of a life. Who knocks has yet to say who it is: its consumer has not heard of it.
 const KNOCKING = -1
 const CONNECTING = 0
@@ -62,6 +67,8 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   heartbeatSlot = 0
   stall: { readonly bytes: number; readonly since: number } | null = null
   unanswered = 0
+  /** Since they were counted. */
+  #reads = 0
   askedBytes = 0
   readBytes = 0
   #handlerBacklogBytes = 0
@@ -232,13 +239,17 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     if (this.#closeInfo !== null) this.#shut(this.#closeInfo)
   }
 
-  received(text: string): void {
+  received(text: string, bytes: number): void {
     this.isAlive = true
     this.#host.counters.received++
     if (this.#phase !== OPEN) return
+    const refusal = this.charge(bytes)
+    // Refused for good: it is closed.
+    if (this.#phase !== OPEN) return
     const forms: FrameForms = this.format.envelope ? 'command' : 'message'
     try {
-      this.#take(parseClientFrame(text, forms, this.#host.limits.maxJsonDepth))
+      const frame = parseClientFrame(text, forms, this.#host.limits.maxJsonDepth)
+      this.#take(refusal === null ? frame : refused(frame, refusal))
     } catch (error) {
       // After what it said before.
       this.#inbox.push(() => {
@@ -255,6 +266,25 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   /** Whether it takes messages: not while it is at the door, nor once it is closing. */
   get isOpen(): boolean {
     return this.#phase === OPEN
+  }
+
+  /**
+   * Counts a message of so many bytes, before anything is done about it. Whoever goes on after refusals is closed.
+   *
+   * @returns why it must not be handled; `null`: it may
+   */
+  charge(bytes: number): Refusal | null {
+    const overdraft = this.#host.meters.message(this, bytes)
+    if (overdraft === null) return null
+    if (overdraft.isFinal) this.#closeFor(overdraft.refusal)
+    return overdraft.refusal
+  }
+
+  /** A message that was posted on another node. @returns whether there was room for it */
+  receiveForwarded(frame: ClientFrame, bytes: number): boolean {
+    const refusal = this.charge(bytes)
+    if (this.#phase !== OPEN) return true
+    return this.receivePosted(refusal === null ? frame : refused(frame, refusal))
   }
 
   /** What the client of a streamed response posted. @returns whether there was room for it */
@@ -276,10 +306,25 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 
   alive(): void {
     this.isAlive = true
+    if (++this.#reads < READS) return
+    if (this.#phase === CLOSING) {
+      if (this.#reads >= READS_AFTER_CLOSE) this.terminate()
+      return
+    }
+    this.#reads = 0
+    this.#spend(READS)
+  }
+
+  pinged(): void {
+    this.isAlive = true
+    this.#spend(1)
   }
 
   answered(): void {
-    this.unanswered = Math.max(0, this.unanswered - 1)
+    this.isAlive = true
+    // Nobody has asked.
+    if (this.unanswered === 0) this.#spend(1)
+    else this.unanswered--
   }
 
   closed(code: number, reason: string): void {
@@ -446,6 +491,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 
   async #joinChecked(group: string, count: number): Promise<void> {
     if (!isGroupName(group)) throw new Refusal('invalid-name', badName('group', group))
+    this.#chargeJoin()
     const { sessions } = this.#host
     const version = sessions.versionOf(this)
     if (!(await this.allows('join', group))) throw new Refusal('forbidden')
@@ -458,6 +504,25 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     if (sessions.versionOf(this) === version || (await this.#mayStill(group))) return
     await this.leave(group)
     throw new Refusal('forbidden')
+  }
+
+  /** @throws {Refusal} `rate-exceeded` */
+  #chargeJoin(): void {
+    const overdraft = this.#host.meters.join(this)
+    if (overdraft === null) return
+    if (overdraft.isFinal && this.#phase === OPEN) this.#closeFor(overdraft.refusal)
+    throw overdraft.refusal
+  }
+
+  /** Frames that say nothing cannot be refused: whoever sends too many is closed. */
+  #spend(frames: number): void {
+    if (this.#phase !== OPEN) return
+    const overdraft = this.#host.meters.frames(this, frames)
+    if (overdraft !== null) this.#closeFor(overdraft.refusal)
+  }
+
+  #closeFor({ code, reason, retryAfterMs }: Refusal): void {
+    this.#closeWith(code, reason, retryAfterMs)
   }
 
   async #mayStill(group: string): Promise<boolean> {
@@ -496,7 +561,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     } catch (error) {
       if (!isClientFault(error) && !isOutage(error)) throw error
       const message = isClientFault(error) ? error.reason : ERRORS[error.code].message
-      const answer = { code: error.code, message }
+      const answer = { code: error.code, message, ...retryOf(error) }
       // Where the transport has no way to say it, the close code says it.
       if (!this.#sendControl({ reply: frame.reply, error: answer })) throw error
     }
@@ -516,7 +581,8 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     // Gone already, perhaps by what `onError` did: what waits is `disconnect`.
     if (this.#phase === CLOSED) return
     this.#inbox.clear()
-    this.#closeWith(code, isClientFault(error) ? error.reason : undefined)
+    if (isClientFault(error)) this.#closeFor(error)
+    else this.#closeWith(code)
   }
 
   taskDone(): void {
@@ -540,12 +606,16 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#deny(denialOf(code))
   }
 
-  #closeWith(code: ErrorCode, reason: string = ERRORS[code].message): void {
+  #closeWith(
+    code: ErrorCode,
+    reason: string = ERRORS[code].message,
+    retryAfterMs: number | null = null,
+  ): void {
     // Let in, but the response has not started: `opened` will close it.
     if (this.link === null && this.#phase <= CONNECTING && this.#decide === null) {
       this.#closeInfo ??= { code: ERRORS[code].closeCode, reason: fittingReason(reason) }
-    } else if (this.link === null) this.#deny(denialOf(code, reason))
-    else this.#shut({ code: ERRORS[code].closeCode, reason: fittingReason(reason) })
+    } else if (this.link === null) this.#deny(denialOf(code, reason, retryAfterMs))
+    else this.#shut({ code: ERRORS[code].closeCode, reason: fittingReason(reason) }, retryAfterMs)
   }
 
   #close(info: DisconnectInfo): void {
@@ -565,6 +635,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
       httpStatus: comeBack ? 503 : 403,
       comeBack,
       reason: info.reason,
+      retryAfterMs: null,
     })
   }
 
@@ -576,14 +647,16 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   }
 
   /** Says goodbye and closes the link; `closed` follows when the client is gone. */
-  #shut(info: DisconnectInfo): void {
+  #shut(info: DisconnectInfo, retryAfterMs: number | null = null): void {
     const { link } = this
     if (link === null || this.#phase >= CLOSING) return
     this.#closeInfo = info
+    this.#reads = 0
     // What the client still wanted is moot; what it said before it left by itself is not.
     this.#inbox.clear()
-    const retryMs = isComeBackCode(info.code) ? this.#retryMs() : undefined
-    this.outbox.finish(this.format.control({ close: info }, retryMs))
+    const retryMs = isComeBackCode(info.code) ? (retryAfterMs ?? 0) + this.#retryMs() : undefined
+    const close = { ...info, ...(retryAfterMs !== null && { retryAfterMs }) }
+    this.outbox.finish(this.format.control({ close }, retryMs))
     this.#phase = CLOSING
     this.#pace?.close()
     this.#leaveAll()
@@ -632,6 +705,16 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   #retryMs(): number {
     return randomRetryMs(this.#host.limits.retrySpreadMs)
   }
+}
+
+/** In place of what a client asked for: it is answered that this is refused. */
+function refused({ reply }: ClientFrame, fault: Refusal): ClientFrame {
+  return { kind: 'invalid', fault, reply }
+}
+
+/** What an error says besides its text. */
+function retryOf(error: unknown): { readonly retryAfterMs?: number } {
+  return isClientFault(error) && error.retryAfterMs !== null ? { retryAfterMs: error.retryAfterMs } : {}
 }
 
 /** @throws {MisuseError} `invalid-option` */

@@ -188,8 +188,9 @@ export class NodeSink implements LayerSink {
         return true
       case 'groupcast.uplink':
         // The node that took it from the client has checked its form.
-        return connection.receivePosted(
+        return connection.receiveForwarded(
           parseClientFrame(message.body, 'both', this.#core.limits.maxJsonDepth),
+          Buffer.byteLength(message.body),
         )
       case 'groupcast.revoke':
       case 'groupcast.redeem':

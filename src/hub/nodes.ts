@@ -1,6 +1,7 @@
 import { type HistoryBounds, MAX_AGE_SECONDS } from '../history.ts'
 import type { ChannelLayer } from '../layers/layer.ts'
 import { NODES_GROUP } from '../names.ts'
+import type { Counters } from './connection-host.ts'
 import { encodeNodeMessage, type NodeMessage, parseNodeMessage } from './node-message.ts'
 import type { Revocations } from './revocations.ts'
 import type { Sessions } from './sessions.ts'
@@ -21,6 +22,7 @@ export interface NodesHost {
   readonly sessions: Sessions
   readonly revocations: Revocations
   readonly tickets: Tickets
+  readonly counters: Counters
   report(error: unknown, where: string): void
 }
 
@@ -72,6 +74,7 @@ export class Nodes {
     const message = parseNodeMessage(json)
     if (message?.type !== 'groupcast.revoke') return
     const { identity, at } = message
+    if (isNews) this.#host.counters.revocations++
     this.#host.revocations.add(identity, at, Date.now() - this.#lifetimeMs)
     // Clocks of nodes differ a little: what is there now came before it.
     this.#host.sessions.revoke(identity, isNews ? null : at)

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts'
 import { Refusal } from '../errors.ts'
 import type { Identity } from '../identity.ts'
 import { GroupPermissions } from '../permission.ts'
+import type { Counters } from './connection-host.ts'
 import type { LiveConnection } from './live-connection.ts'
 import type { Revocations } from './revocations.ts'
 
@@ -31,6 +32,7 @@ interface Session {
 export class Sessions {
   readonly #clock: Clock
   readonly #revocations: Revocations
+  readonly #counters: Counters
   readonly #sessions = new Map<LiveConnection, Session>()
   readonly #byIdentity = new Map<string, Set<LiveConnection>>()
   /** Connections by the second in which something is to be done: a timer for each would cost more than all else here. */
@@ -38,9 +40,10 @@ export class Sessions {
   #lastSecond = 0
   #stopTicking: (() => void) | null = null
 
-  constructor(clock: Clock, revocations: Revocations) {
+  constructor(clock: Clock, revocations: Revocations, counters: Counters) {
     this.#clock = clock
     this.#revocations = revocations
+    this.#counters = counters
   }
 
   identityOf(connection: LiveConnection): Identity | null {
@@ -120,7 +123,9 @@ export class Sessions {
   revoke(id: string, until: number | null): void {
     for (const connection of [...(this.#byIdentity.get(id) ?? [])]) {
       const since = this.#sessions.get(connection)?.since ?? 0
-      if (until === null || since <= until) connection.closeWith('revoked')
+      if (until !== null && since > until) continue
+      this.#counters.revokedConnections++
+      connection.closeWith('revoked')
     }
   }
 
@@ -185,6 +190,7 @@ export class Sessions {
     if (session === undefined || session.endsAt === null) return
     const leftMs = session.endsAt - this.#clock.now()
     if (leftMs <= 0) {
+      this.#counters.expiredTokens++
       connection.closeWith('token-expired')
       return
     }

@@ -45,7 +45,7 @@ export async function startServer(
   const onError = (error: unknown, context: ErrorContext) => {
     if (log !== undefined) logFailure(log, error, context)
   }
-  const { allowedOrigins, limits } = config
+  const { allowedOrigins, limits, rates } = config
   const allowedHosts = hostsOf(config)
   const groups = config.groups.map(({ match, slow, history }) => ({ match, slow, history }))
   const authenticate = authenticateOf(config)
@@ -59,6 +59,7 @@ export async function startServer(
     allowedOrigins,
     allowedHosts,
     limits,
+    rates,
     onError,
   })
   try {

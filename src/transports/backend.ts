@@ -10,12 +10,12 @@
  *     admitted, it starts the response and calls `owner.opened(link)` at once; denied, it tells the client as
  *     `docs/protocol.md` says for the transport.
  *  3. The owner's methods are called while the client lives: `received` for each text in order, `drained` when a link that was
- *     not writable has become so, `alive` for any sign of life, `answered` for an
- *     answer to a heartbeat, `closed` exactly once, at the end, also when the client leaves
- *     before the decision.
+ *     not writable has become so, `alive` for any sign of life, `pinged` for each ping, `answered` for each pong, `closed` exactly
+ *     once, at the end, also when the client leaves before the decision.
  *  4. Texts longer than `limits.maxMessageBytes`, binary frames and malformed frames never reach `received`: the link closes with the
  *     code of the error table.
- *  5. No client can make it throw, leave a timer, a listener or a socket behind, or hold more than the limits allow.
+ *  5. No client can make it throw, leave a timer, a listener or a socket behind, or hold more than the limits allow. A body that takes longer
+ *     than `limits.bodyTimeoutMs` is answered `body-timeout`, and its connection is closed. Compression is never negotiated.
  */
 import type { Batch } from '../batch.ts'
 import type { ErrorCode } from '../errors.ts'
@@ -66,13 +66,15 @@ export interface Link {
 export interface LinkOwner {
   /** The response has started; the hub may write from now on. */
   opened(link: Link): void
-  /** A complete text from the client. */
-  received(text: string): void
+  /** A complete text from the client, of so many bytes. */
+  received(text: string, bytes: number): void
   /** The link can be written to again. */
   drained(): void
-  /** The client sent something. */
+  /** The client sent something: for each read from its socket, where the back end sees those. */
   alive(): void
-  /** It answered a heartbeat, and so has read what was written before; `alive` is called besides. */
+  /** The client sent a ping, which the back end answers. */
+  pinged(): void
+  /** It sent a pong: where it was asked, it has read what was written before. */
   answered(): void
   /** The client is gone. */
   closed(code: number, reason: string): void
@@ -92,6 +94,13 @@ export interface Denial {
   readonly httpStatus: number
   readonly comeBack: boolean
   readonly reason: string
+  /** When it may try again, in milliseconds from now, where that is known. */
+  readonly retryAfterMs: number | null
+}
+
+/** What the `close` of a stream says that is not let in. */
+export function closeOf({ closeCode: code, reason, retryAfterMs }: Denial) {
+  return { code, reason, ...(retryAfterMs !== null && { retryAfterMs }) }
 }
 
 /** A complete HTTP answer. */
@@ -141,14 +150,19 @@ export interface UplinkPlan {
 /** What the hub offers to back ends. */
 export interface Gate {
   readonly limits: Limits
-  /** What to do with a request. Decides from the request alone, at once. Never throws. */
+  /** What to do with a request, once for each: attempts to connect are counted. Decides from the request alone, at once. Never throws. */
   plan(request: ConnectionRequest): Plan
   /** Makes a connection of it and asks the consumer. Never throws. */
   admit(plan: StreamPlan | WebSocketPlan, format: WireFormat): Admission
   /** Hands a posted message to its connection. Never rejects. */
   uplink(plan: UplinkPlan, body: string): Promise<HttpAnswer>
   /** A problem document (RFC 9457) for an answer that a back end gives by itself. */
-  problem(code: ErrorCode, headers?: Readonly<Record<string, string>>, detail?: string): HttpAnswer
+  problem(
+    code: ErrorCode,
+    headers?: Readonly<Record<string, string>>,
+    detail?: string,
+    retryAfterMs?: number | null,
+  ): HttpAnswer
   /** A failure that nobody else will hear of. */
   report(error: unknown, where: string): void
 }

@@ -14,6 +14,31 @@ export function isAddressOrNetwork(text: unknown): text is string {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
 }
 
+/** Addresses and networks, to be looked in. */
+export class AddressList {
+  readonly #list = new BlockList()
+
+  /** @param entries that {@link isAddressOrNetwork} lets pass */
+  constructor(entries: readonly string[]) {
+    for (const entry of entries) {
+      const [address = '', bits] = entry.split('/')
+      const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
+      this.#list.addSubnet(
+        address,
+        bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits),
+        family,
+      )
+    }
+  }
+
+  /** Whether an address is among them; of IPv4 also in the mapped form. What is no address is not. */
+  has(address: string): boolean {
+    const plain = address.replace(/^::ffff:(?=\d+\.)/i, '')
+    const version = isIP(plain)
+    return version !== 0 && this.#list.check(plain, version === 6 ? 'ipv6' : 'ipv4')
+  }
+}
+
 /**
  * Finds a client's address behind proxies. A proxy appends the address that it sees to `X-Forwarded-For`; what stands before may have been
  * sent by the client itself. So the list is read from its end, for as long as those who speak are trusted.
@@ -21,7 +46,7 @@ export function isAddressOrNetwork(text: unknown): text is string {
 export class TrustedProxies {
   /** Nobody is trusted: the address is the socket's. */
   readonly isNone: boolean
-  readonly #list = new BlockList()
+  readonly #list: AddressList
 
   /**
    * @param proxies addresses and networks
@@ -42,14 +67,8 @@ export class TrustedProxies {
           `trustedProxies has ${quote(proxy)}: each entry must be ${ALLOWED}.`,
         )
       }
-      const [address = '', bits] = proxy.split('/')
-      const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
-      this.#list.addSubnet(
-        address,
-        bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits),
-        family,
-      )
     }
+    this.#list = new AddressList(proxies)
   }
 
   /**
@@ -57,22 +76,16 @@ export class TrustedProxies {
    * @param forwardedFor the header `X-Forwarded-For`
    */
   clientOf(peer: string, forwardedFor: string | undefined): string {
-    if (this.isNone || forwardedFor === undefined || !this.#trusts(peer)) return peer
+    if (this.isNone || forwardedFor === undefined || !this.#list.has(peer)) return peer
     let client = peer
     for (const part of forwardedFor.split(',').reverse()) {
       const address = plainAddress(part.trim())
       // Nobody knows what a proxy meant that wrote no address: what is known is who is nearest.
       if (isIP(address) === 0) return client
       client = address
-      if (!this.#trusts(address)) return client
+      if (!this.#list.has(address)) return client
     }
     return client
-  }
-
-  #trusts(address: string): boolean {
-    const plain = address.replace(/^::ffff:(?=\d+\.)/i, '')
-    const version = isIP(plain)
-    return version !== 0 && this.#list.check(plain, version === 6 ? 'ipv6' : 'ipv4')
   }
 }
 

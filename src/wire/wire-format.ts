@@ -16,7 +16,7 @@ export type Control =
   | { readonly reply: number | string | null; readonly result: unknown }
   | {
       readonly reply: number | string | null
-      readonly error: { readonly code: string; readonly message: string }
+      readonly error: { readonly code: string; readonly message: string; readonly retryAfterMs?: number }
     }
   /** Messages that were dropped because the client reads too slowly; those that follow came after them. */
   | { readonly dropped: { readonly count: number } }
@@ -24,7 +24,8 @@ export type Control =
   | { readonly left: { readonly groups: readonly string[] } }
   /** The connection ends so soon, unless the client refreshes its token. */
   | { readonly expiring: { readonly inMs: number } }
-  | { readonly close: { readonly code: number; readonly reason: string } }
+  /** `retryAfterMs`: when it may come back, where that is known. */
+  | { readonly close: { readonly code: number; readonly reason: string; readonly retryAfterMs?: number } }
 
 /** The position that a control object tells the client to resume from; `null` where it tells none. */
 export function cursorOf(control: Control): string | null {

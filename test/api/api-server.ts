@@ -77,6 +77,32 @@ export async function closeServer(server: Server): Promise<void> {
   await new Promise((resolve) => server.close(resolve))
 }
 
+/** A POST whose body begins and does not go on, and its answer. */
+export function begin(
+  port: number,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+  part: string,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const options = { host: '127.0.0.1', port, method: 'POST', path, headers, agent: false }
+    const request = httpRequest(options, (response) => {
+      let text = ''
+      response.on('data', (chunk) => {
+        text += chunk
+      })
+      response.on('error', reject)
+      response.on('end', () => {
+        const { statusCode: status = 0, headers } = response
+        request.destroy()
+        resolve({ method: 'POST', path, status, headers, text, json: () => JSON.parse(text) as unknown })
+      })
+    })
+    request.on('error', reject)
+    request.write(part)
+  })
+}
+
 /** One request and its whole answer, held against nothing. */
 export function exchange(
   port: number,

@@ -11,6 +11,7 @@ import type {
 import { assertMessage } from '../../src/message.ts'
 import { assertChannelName, assertGroupName } from '../../src/names.ts'
 import { DEFAULT_LIMITS } from '../../src/options.ts'
+import { REFUSED_FOR, resolveRates } from '../../src/rates.ts'
 import type { Attachment } from '../../src/transports/backend.ts'
 
 /** A message that reached a group or a channel. */
@@ -27,6 +28,11 @@ const NO_CONNECTIONS = Object.freeze({ websocket: 0, sse: 0, ndjson: 0 })
 export class FakeHub implements Hub {
   readonly nodeId = 'fakefakefake'
   readonly limits = DEFAULT_LIMITS
+  readonly rates = resolveRates({
+    failedAuthenticationsPerAddress: 1,
+    failedAuthenticationsPerAddressBurst: 50,
+    exemptAddresses: [],
+  })
   readonly sent: Taken[] = []
   readonly queued: Taken[] = []
   readonly closed: { readonly id: string; readonly code?: number; readonly reason?: string }[] = []
@@ -64,6 +70,22 @@ export class FakeHub implements Hub {
       resumed: 8,
       resets: 9,
       recalled: 11,
+      failedAuthentications: 12,
+      refreshedTokens: 13,
+      expiredTokens: 14,
+      revocations: 15,
+      revokedConnections: 16,
+      issuedTickets: 17,
+      usedTickets: 18,
+      authenticationSeconds: {
+        buckets: [
+          [0.1, 2],
+          [1, 3],
+        ],
+        count: 4,
+        sum: 5.5,
+      },
+      rateRefusals: Object.fromEntries(REFUSED_FOR.map((name, n) => [name, n])) as HubStats['rateRefusals'],
     }
   }
 

@@ -41,6 +41,31 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
     expect(waits).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000])
   })
 
+  test('a close that says when to come back is waited for, before the wait as usual', async () => {
+    const { network, clock, opened, reaches, states } = setUp(only)
+    ;(await opened()).close(4028, 'Too many messages: retry in 5100 ms')
+    await reaches('waiting')
+    expect(states.at(-1)?.reason).toMatchObject({
+      code: 'connection-closed',
+      closeCode: 4028,
+      retryAfterMs: 5_100,
+    })
+    clock.advance(5_100 + 999)
+    await network.quiet()
+    clock.advance(1)
+    await network.next()
+  })
+
+  test.each(['retry in 5100 s', 'in ms', 'Silent 35000 ms'])(
+    'a reason like %j asks for no wait',
+    async (reason) => {
+      const { opened, reaches, states } = setUp(only)
+      ;(await opened()).close(4000, reason)
+      await reaches('waiting')
+      expect(states.at(-1)?.reason?.retryAfterMs).toBe(0)
+    },
+  )
+
   test('the wait is anything from nothing to the bound', async () => {
     expect(await measureWaits(setUp({ ...only, random: () => 0.25 }), 4)).toEqual([300, 500, 1_000, 2_000])
     const impatient = setUp({ ...only, random: () => 0 })

@@ -9,6 +9,7 @@ import { resolveHistory } from '../../src/history.ts'
 import { fileJournal } from '../../src/layers/file-journal/index.ts'
 import { DEFAULT_LIMITS, resolveLimits } from '../../src/options.ts'
 import { assertOrigins } from '../../src/origin.ts'
+import { DEFAULT_RATES } from '../../src/rates.ts'
 import { configurationMarkdown } from '../../src/server/config/document.ts'
 import { findJsonError } from '../../src/server/config/json-error.ts'
 import { loadConfig } from '../../src/server/config/load.ts'
@@ -94,16 +95,32 @@ describe('defaults', () => {
       logLevel: 'warn',
       drainMs: 10_000,
       maxBodyBytes: 1_048_576,
+      rates: DEFAULT_RATES,
       limits: DEFAULT_LIMITS,
     })
     expect(Object.isFrozen(config)).toBe(true)
     expect(Object.isFrozen(config.limits)).toBe(true)
+    expect(Object.isFrozen(config.rates)).toBe(true)
     expect(Object.isFrozen(config.allowedHosts)).toBe(true)
   })
 
   test('every limit of the hub is a key of the schema, and no other', () => {
     const limits = unwrap(configSchema.shape.limits) as unknown as { shape: object }
     expect(Object.keys(limits.shape).sort()).toEqual(Object.keys(DEFAULT_LIMITS).sort())
+  })
+
+  test('every rate of the hub is a key of the schema, and no other', () => {
+    const rates = unwrap(configSchema.shape.rates) as unknown as { shape: object }
+    expect(Object.keys(rates.shape).sort()).toEqual(Object.keys(DEFAULT_RATES).sort())
+  })
+
+  test.each(Object.keys(DEFAULT_RATES))('rates.%s takes what the hub takes', (name) => {
+    for (const value of [1, 2 ** 31 - 1, 0, 2 ** 31, 1.5, false, true, '1', null, [], ['::1'], ['x']]) {
+      const isTaken = load({ file: { rates: { [name]: value } } }).ok
+      const create = () => createHub({ rates: { [name]: value } })
+      if (isTaken) expect(create, JSON.stringify(value)).not.toThrow()
+      else expect(create, JSON.stringify(value)).toThrow()
+    }
   })
 
   test.each(Object.keys(DEFAULT_LIMITS))('limits.%s takes what the hub takes', (name) => {

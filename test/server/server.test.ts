@@ -118,6 +118,54 @@ test('a client that never finishes its headers is cut', async () => {
   expect(answer).toMatch(nature.answersStrangers ? /^HTTP\/1.1 408 / : /^$/)
 })
 
+test('a body that trickles is answered 408 and its connection closed, in the API as for a stream', async () => {
+  const { url } = await start({}, { GROUPCAST_LIMITS_BODY_TIMEOUT_MS: '200' })
+  const bystander = await openClient('sse', `${url}/events?group=a`)
+  for (const path of ['/api/groups/a/messages', '/api/publish', '/api/channels/c/messages', '/events']) {
+    const client = await connectRaw(url)
+    const headers = {
+      'Content-Type': 'application/json',
+      'Groupcast-Connection': 'x',
+      'Content-Length': '100000',
+    }
+    client.write(requestHead('POST', path, { Host: new URL(url).host, ...headers }))
+    while (client.status === null && !client.isClosed) {
+      client.write(' ')
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect([path, client.status]).toEqual([path, 408])
+    await until('it is closed', () => client.isEnded || client.isClosed, 20_000)
+  }
+  expect((await post(`${url}/api/groups/a/messages`, { type: 'x' })).status).toBe(200)
+  await until('the bystander has it', () => bystander.messages.length === 1)
+  bystander.close()
+})
+
+test('wrong keys are counted by the address that a named proxy gives', async () => {
+  const key = 'k'.repeat(32)
+  const { url } = await start(
+    { apiKeys: [key], trustedProxies: ['127.0.0.1'] },
+    {
+      GROUPCAST_RATES_FAILED_AUTHENTICATIONS_PER_ADDRESS: '1',
+      GROUPCAST_RATES_FAILED_AUTHENTICATIONS_PER_ADDRESS_BURST: '3',
+    },
+  )
+  const publish = (given: string, address: string) =>
+    post(
+      `${url}/api/groups/a/messages`,
+      { type: 'x' },
+      { authorization: `Bearer ${given}`, 'x-forwarded-for': address },
+    )
+  const statuses: number[] = []
+  // More than can be earned back while they are sent.
+  for (let n = 0; n < 40; n++) statuses.push((await publish('wrong', '203.0.113.1')).status)
+  expect(statuses.slice(0, 3)).toEqual([401, 401, 401])
+  const refused = await publish('wrong', '203.0.113.1')
+  expect([refused.status, Number(refused.headers.get('retry-after'))]).toEqual([429, 1])
+  expect(await refused.json()).toMatchObject({ code: 'rate-exceeded', retryAfterMs: expect.any(Number) })
+  expect((await publish(key, '203.0.113.2')).status).toBe(200)
+})
+
 test('with API keys the API needs one, the streams do not', async () => {
   const key = 'k'.repeat(32)
   const { url } = await start({ apiKeys: [key] })

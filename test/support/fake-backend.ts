@@ -61,7 +61,8 @@ export class FakeLink implements Link {
   }
 
   say(command: object): void {
-    this.#owner.received(JSON.stringify(command))
+    const text = JSON.stringify(command)
+    this.#owner.received(text, Buffer.byteLength(text))
   }
 
   /** The client is gone. */

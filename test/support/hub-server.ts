@@ -72,7 +72,7 @@ function observed(backend: ServerBackend<never>, links: ObservedLink[]): ServerB
         },
         plan: (request) => gate.plan(request),
         uplink: (plan, body) => gate.uplink(plan, body),
-        problem: (code, headers, detail) => gate.problem(code, headers, detail),
+        problem: (...problem) => gate.problem(...problem),
         report: (error, where) => gate.report(error, where),
         admit(plan, format) {
           const { decision, owner } = gate.admit(plan, format)
@@ -90,9 +90,10 @@ function watched(owner: LinkOwner, links: ObservedLink[]): LinkOwner {
       links.push(seen)
       owner.opened(link)
     },
-    received: (text) => owner.received(text),
+    received: (text, bytes) => owner.received(text, bytes),
     drained: () => owner.drained(),
     alive: () => owner.alive(),
+    pinged: () => owner.pinged(),
     answered() {
       if (seen !== null) seen.answers++
       owner.answered()

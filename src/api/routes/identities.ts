@@ -28,6 +28,7 @@ function ticketRoute({ hub }: Context): Route {
       'not-supported',
       'invalid-token',
       'revoked',
+      'rate-exceeded',
       'authentication-timeout',
       'authentication-unavailable',
       'hub-closed',

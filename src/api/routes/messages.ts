@@ -1,5 +1,5 @@
 import { json, jsonText, streamed } from '../answers.ts'
-import { readJson } from '../body.ts'
+import { type BodyBounds, readJson } from '../body.ts'
 import { CHANNEL_PARAMETER, GROUP_PARAMETER } from '../parameters.ts'
 import { Publisher } from '../publish.ts'
 import { type Call, type Context, type Route, route } from '../route.ts'
@@ -15,7 +15,12 @@ export function messageRoutes(context: Context): readonly Route[] {
 
 /** A message as it came; the hub checks that it is one. */
 async function readMessage({ hub, options }: Context, { request }: Call): Promise<{ readonly type: string }> {
-  return (await readJson(request, options.maxBodyBytes, hub.limits.maxJsonDepth)) as { readonly type: string }
+  return (await readJson(request, boundsOf(hub, options))) as { readonly type: string }
+}
+
+function boundsOf({ limits }: Context['hub'], { maxBodyBytes }: Context['options']): BodyBounds {
+  const { maxJsonDepth, bodyTimeoutMs } = limits
+  return { maxBodyBytes, maxJsonDepth, bodyTimeoutMs }
 }
 
 function groupSendRoute(context: Context): Route {
@@ -80,7 +85,7 @@ function publishRoute(context: Context): Route {
     async handle({ request, bodyType, grant }) {
       if (bodyType === NDJSON_TYPE)
         return streamed(200, JSON_TYPE, publisher.publishLines(request.body, grant))
-      const value = await readJson(request, options.maxBodyBytes, hub.limits.maxJsonDepth)
+      const value = await readJson(request, boundsOf(hub, options))
       return jsonText(200, await publisher.publish(value, grant))
     },
   })

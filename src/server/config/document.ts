@@ -3,7 +3,8 @@ import { GROUP_RULE_SETTINGS, SETTINGS, type Setting } from './settings.ts'
 
 /** The text of `docs/configuration.md`. */
 export function configurationMarkdown(): string {
-  const flags = SETTINGS.filter(({ key }) => !key.startsWith('limits.') && !key.startsWith('auth.'))
+  const flags = SETTINGS.filter(({ key }) => !/^(?:limits|auth|rates)\./.test(key))
+  const rates = SETTINGS.filter(({ key }) => key.startsWith('rates.'))
   const auth = SETTINGS.filter(({ key }) => key.startsWith('auth.'))
   const limits = SETTINGS.filter(({ key }) => key.startsWith('limits.'))
   return `${INTRODUCTION}
@@ -26,6 +27,15 @@ Bytes, counts and milliseconds, as the names say. Each can be set in the file, u
 ${table(
   ['Key', 'Variable', 'Default', 'Meaning'],
   limits.map((setting) => row(setting).filter((_, column) => column !== 2)),
+)}
+## Rates
+
+What clients may spend in a second, after a burst; \`false\` switches a rate off. [Rates](limits.md) tells what happens beyond them, and why these are the
+defaults. Each can be set in the file, under \`rates\`, or by its variable.
+
+${table(
+  ['Key', 'Variable', 'Default', 'Meaning'],
+  rates.map((setting) => row(setting).filter((_, column) => column !== 2)),
 )}
 ## Rules for groups
 

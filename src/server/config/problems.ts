@@ -60,7 +60,7 @@ function keyText(path: Path): string {
 }
 
 function sourceOfPath(path: Path, sourceOf: (key: string) => string): string {
-  const isInside = ['auth', 'limits', 'tls'].includes(String(path[0])) && path.length > 1
+  const isInside = ['auth', 'limits', 'rates', 'tls'].includes(String(path[0])) && path.length > 1
   return sourceOf(isInside ? `${String(path[0])}.${String(path[1])}` : String(path[0]))
 }
 
@@ -89,7 +89,9 @@ function suggestKey(path: Path): string {
   const setting = SETTINGS.find(({ key }) => lastPart(key) === name)
   if (setting !== undefined) return ` Did you mean "${setting.key}"?`
   const schema =
-    path[0] === 'limits' || path[0] === 'auth' ? unwrap(configSchema.shape[path[0]]) : configSchema
+    path[0] === 'limits' || path[0] === 'rates' || path[0] === 'auth'
+      ? unwrap(configSchema.shape[path[0]])
+      : configSchema
   return ` The keys are ${Object.keys((schema as z.ZodObject).shape).join(', ')}.`
 }
 

@@ -7,6 +7,7 @@ import { TOKEN_ALGORITHMS } from '../../auth/key-material.ts'
 import { HISTORY_DEFAULTS, MAX_AGE_SECONDS } from '../../history.ts'
 import { MAX_HISTORY_BYTES } from '../../layers/memory-options.ts'
 import { DEFAULT_LIMITS, type Limits } from '../../options.ts'
+import { DEFAULT_RATES, type RateName, type Rates } from '../../rates.ts'
 import { SLOW_POLICIES } from '../../slow.ts'
 import { LAYER_FORMS, LayerUrlError, parseLayerUrl } from '../layer-url.ts'
 import { settingInfo } from './setting.ts'
@@ -141,12 +142,78 @@ const limitsShape = {
     'maxRevocations',
     'Most revoked identities that are remembered; beyond it the oldest give way, and all tokens of that age with them.',
   ),
+  bodyTimeoutMs: limit(
+    'bodyTimeoutMs',
+    'Longest time that the body of a posted message, or of a request to the HTTP API that is read as a whole, may take to arrive.',
+  ),
   closeTimeoutMs: limit('closeTimeoutMs', 'How long a closed client may take to go before it is cut.'),
   retrySpreadMs: limit(
     'retrySpreadMs',
     'An EventSource told to come back waits a second, and at random up to this much more.',
   ),
 } satisfies Record<keyof Limits, z.ZodType>
+
+/** A number of {@link Rates} that may be `false`. */
+const rate = (name: RateName | 'connectionsPerAddress', text: string) =>
+  z
+    .union([whole(1), z.literal(false)])
+    .default(DEFAULT_RATES[name])
+    .describe(text)
+    .register(settingInfo, { allowed: `${wholeText(1)}, or false` })
+
+const burst = (name: `${RateName}Burst` | 'maxTracked', text = 'So many at once before that counts.') =>
+  whole(1)
+    .default(DEFAULT_RATES[name])
+    .describe(text)
+    .register(settingInfo, { allowed: wholeText(1) })
+
+const ratesShape = {
+  messagesPerConnection: rate(
+    'messagesPerConnection',
+    'Messages and commands of one connection in a second.',
+  ),
+  messagesPerConnectionBurst: burst('messagesPerConnectionBurst'),
+  bytesPerConnection: rate('bytesPerConnection', 'Bytes of the messages of one connection in a second.'),
+  bytesPerConnectionBurst: burst('bytesPerConnectionBurst'),
+  joinsPerConnection: rate('joinsPerConnection', 'Joins that one connection asks for in a second.'),
+  joinsPerConnectionBurst: burst('joinsPerConnectionBurst'),
+  framesPerConnection: rate(
+    'framesPerConnection',
+    'Pings, pongs that nobody asked for and, with the back end `node`, reads from the socket of one WebSocket in a second.',
+  ),
+  framesPerConnectionBurst: burst('framesPerConnectionBurst'),
+  messagesPerIdentity: rate('messagesPerIdentity', 'The same for all connections of one identity.'),
+  messagesPerIdentityBurst: burst('messagesPerIdentityBurst'),
+  bytesPerIdentity: rate('bytesPerIdentity', 'The same for all connections of one identity.'),
+  bytesPerIdentityBurst: burst('bytesPerIdentityBurst'),
+  joinsPerIdentity: rate(
+    'joinsPerIdentity',
+    'The same for all connections of one identity, the groups that they connect with included.',
+  ),
+  joinsPerIdentityBurst: burst('joinsPerIdentityBurst'),
+  handshakesPerAddress: rate('handshakesPerAddress', 'Attempts to connect from one address in a second.'),
+  handshakesPerAddressBurst: burst('handshakesPerAddressBurst'),
+  failedAuthenticationsPerAddress: rate(
+    'failedAuthenticationsPerAddress',
+    'Attempts to authenticate from one address that fail, in a second; API keys are counted by themselves. Beyond it nobody from there is asked who it is.',
+  ),
+  failedAuthenticationsPerAddressBurst: burst('failedAuthenticationsPerAddressBurst'),
+  postsPerAddress: rate(
+    'postsPerAddress',
+    'Messages posted from one address in a second, for connections of other nodes or none.',
+  ),
+  postsPerAddressBurst: burst('postsPerAddressBurst'),
+  connectionsPerAddress: rate('connectionsPerAddress', 'Connections of one address at a time.'),
+  exemptAddresses: z
+    .array(proxy)
+    .default([...DEFAULT_RATES.exemptAddresses])
+    .describe('Addresses and networks of which nothing is counted by address.')
+    .register(settingInfo, { allowed: 'a list of addresses and networks' }),
+  maxTracked: burst(
+    'maxTracked',
+    'Most identities, and most addresses, that each rate is counted for at a time; beyond it those that owe least are forgotten.',
+  ),
+} satisfies Record<keyof Rates, z.ZodType>
 
 const tlsFile = (what: string, name: 'cert' | 'key') =>
   z
@@ -403,6 +470,11 @@ export const configSchema = z.strictObject({
     .default(1024 * 1024)
     .describe('Largest body of a request to the HTTP API.')
     .register(settingInfo, { allowed: wholeText(1) }),
+  rates: z
+    .strictObject(ratesShape)
+    .prefault({})
+    .describe('What clients may spend in a second.')
+    .register(settingInfo, { allowed: 'an object' }),
   limits: z
     .strictObject(limitsShape)
     .prefault({})

@@ -6,6 +6,7 @@ import type { Hub } from '../../hub/hub-api.ts'
 import type { AnyMessages } from '../../message.ts'
 import type { ServerBackend } from '../../transports/backend.ts'
 import { type NodeServer, nodeBackend } from '../../transports/node/backend.ts'
+import { TrustedProxies } from '../../transports/trusted-proxies.ts'
 import type { Config } from '../config/schema.ts'
 import { Traffic } from '../traffic.ts'
 import { type Front, pageAnswer, type Served, tlsOf, urlOf } from './front.ts'
@@ -24,7 +25,7 @@ export class NodeFront implements Front {
   }
 
   async listen({ hub, api, pages }: Served): Promise<string> {
-    const isApi = apiListener(api)
+    const isApi = apiListener(api, new TrustedProxies(this.#config.trustedProxies))
     const server = serverOf(this.#config, (request, response) => {
       if (!traffic.begin(request, response)) return
       if (isApi(request, response)) return
@@ -64,7 +65,9 @@ export class NodeFront implements Front {
 function serverOf(config: Config, listener: RequestListener): Server {
   const limits = handshakeLimits(config.limits.handshakeTimeoutMs)
   const tls = tlsOf(config)
-  return tls === null ? createServer(limits, listener) : createSecureServer({ ...limits, ...tls }, listener)
+  return tls === null
+    ? createServer(limits, listener)
+    : createSecureServer({ ...limits, ...tls, handshakeTimeout: config.limits.handshakeTimeoutMs }, listener)
 }
 
 /** A client that does not finish its request line and headers is cut; Node looks at its connections at intervals. */

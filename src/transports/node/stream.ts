@@ -2,9 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import type { Batch } from '../../batch.ts'
+import { retryAfter } from '../../problem.ts'
 import { randomRetryMs, type StreamFormat, streamFormat } from '../../wire/http-stream.ts'
 import type { Control } from '../../wire/wire-format.ts'
-import type { Denial, Gate, Link, LinkOwner, StreamPlan } from '../backend.ts'
+import { closeOf, type Denial, type Gate, type Link, type LinkOwner, type StreamPlan } from '../backend.ts'
 import { type NodeResponse, sendAnswer } from './answer.ts'
 
 /**
@@ -87,14 +88,14 @@ export class Streams {
    */
   #deny(plan: StreamPlan, response: NodeResponse, format: StreamFormat, denial: Denial): void {
     if (plan.transport !== 'sse' || !denial.comeBack) {
-      const headers = denial.comeBack ? { ...plan.headers, 'Retry-After': '1' } : plan.headers
-      const answer = this.#gate.problem(denial.code, headers, denial.reason)
+      const headers = denial.comeBack ? { ...plan.headers, ...retryAfter(denial.retryAfterMs) } : plan.headers
+      const answer = this.#gate.problem(denial.code, headers, denial.reason, denial.retryAfterMs)
       sendAnswer(response, { ...answer, status: denial.httpStatus })
       return
     }
     startStream(response, format, plan.headers)
-    const control: Control = { close: { code: denial.closeCode, reason: denial.reason } }
-    const retryMs = randomRetryMs(this.#gate.limits.retrySpreadMs)
+    const control: Control = { close: closeOf(denial) }
+    const retryMs = (denial.retryAfterMs ?? 0) + randomRetryMs(this.#gate.limits.retrySpreadMs)
     ;(response as ServerResponse).end(format.control(control, retryMs))
   }
 }

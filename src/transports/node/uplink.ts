@@ -12,15 +12,19 @@ export function readUplink(
   const chunks: Buffer[] = []
   let size = 0
   let isRefused = false
+  const late = setTimeout(() => refuse('body-timeout'), gate.limits.bodyTimeoutMs)
+  late.unref()
+  request.once('close', () => clearTimeout(late))
   // A client that leaves in the middle ends the request; there is nobody to answer.
   request.on('error', () => {})
   response.on('error', () => {})
   request.on('data', (chunk: Buffer) => {
     size += chunk.length
     if (size <= plan.maxBytes) chunks.push(chunk)
-    else if (!isRefused) refuseTooLarge()
+    else if (!isRefused) refuse('message-too-large', `The limit is ${plan.maxBytes} bytes.`)
   })
   request.on('end', () => {
+    clearTimeout(late)
     if (isRefused) return
     const body = decodeUtf8(Buffer.concat(chunks, size))
     if (body === null) {
@@ -33,11 +37,11 @@ export function readUplink(
     )
   })
 
-  function refuseTooLarge(): void {
+  function refuse(code: 'message-too-large' | 'body-timeout', detail?: string): void {
     isRefused = true
+    clearTimeout(late)
     chunks.length = 0
-    const detail = `The limit is ${plan.maxBytes} bytes.`
-    sendAnswer(response, gate.problem('message-too-large', plan.headers, detail))
+    sendAnswer(response, gate.problem(code, plan.headers, detail))
     // The rest is read and forgotten for a while: closing with unread bytes makes the kernel reset the connection, and most
     // clients look at the answer only when they have sent everything.
     const timer = setTimeout(() => request.destroy(), gate.limits.closeTimeoutMs)

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { type RawData, WebSocket, WebSocketServer } from 'ws'
 import type { Batch } from '../../batch.ts'
 import { ERRORS } from '../../errors.ts'
+import type { Limits } from '../../options.ts'
 import {
   ENVELOPE_PROTOCOL,
   fittingReason,
@@ -18,10 +19,30 @@ class LinkedWebSocket extends WebSocket {
   /** The code of the close frame that this end sent first, `ws` itself included (1002, 1007, 1009). */
   sentCode: number | null = null
 
+  /** Called by `ws` for each ping. A listener would cost each connection some bytes (bench: idle-memory). */
+  override pong(data?: unknown, mask?: boolean, done?: (error: Error) => void): void {
+    this.link?.owner.pinged()
+    super.pong(data, mask, done)
+  }
+
   override close(code?: number, reason?: string | Buffer): void {
     this.sentCode ??= code ?? null
     super.close(code, reason)
   }
+}
+
+/**
+ * How many answers to its own pings a client may leave unread, 127 bytes each at most: beyond it `ws` cuts it. That the hub may count pings, and say
+ * why it closes, it must be more than come in a burst.
+ */
+const MAX_PENDING_PONGS = 512
+
+/**
+ * In how many pieces a message may come: frames, or parts of a frame in segments of TCP. A client that is not out to do harm sends some hundred
+ * bytes in each.
+ */
+function piecesOf({ maxMessageBytes }: Limits): number {
+  return Math.max(2_048, Math.ceil(maxMessageBytes / 32))
 }
 
 /** Lets WebSockets in: `ws` does the handshake, reads and closes; publications are written past it, framed once for all. */
@@ -35,6 +56,10 @@ export class WebSockets {
       noServer: true,
       clientTracking: false,
       maxPayload: gate.limits.maxMessageBytes,
+      // Each piece of a message costs hundreds of bytes until it is whole, however few it brings.
+      maxFragments: piecesOf(gate.limits),
+      maxBufferedChunks: piecesOf(gate.limits),
+      maxPendingAutoPongs: MAX_PENDING_PONGS,
       // Compression would encode per client, and its queue would let raw writes overtake ws's own frames.
       perMessageDeflate: false,
       handleProtocols: (offered) => (offered.has(ENVELOPE_PROTOCOL) ? ENVELOPE_PROTOCOL : false),
@@ -132,7 +157,7 @@ function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
   // ws goes on reading until the client has answered the close frame.
   if (this.readyState !== WebSocket.OPEN) return
   if (isBinary) link?.closeWith('unsupported-media-type')
-  else link?.owner.received(data.toString())
+  else link?.owner.received(data.toString(), (data as Buffer).length)
 }
 
 function onPong(this: WebSocket): void {

@@ -96,7 +96,8 @@ class Routes {
         if (taken?.plan.kind === 'websocket') {
           acceptWebSocket(taken.plan, request.getHeader('sec-websocket-key'), response, context, taken.gate)
         }
-        // The next route is ours, for requests that only look like a handshake.
+        // Here, not by the next route, which would ask the gate again: to knock is counted.
+        else if (taken !== null) answer(taken, response)
         else request.setYield(true)
       },
     })
@@ -120,10 +121,10 @@ class Routes {
 
   #taken(response: UwsResponse, request: UwsRequest): Taken | null {
     for (const { gate, settings } of this.#doors) {
-      const snapshot = new UwsConnectionRequest(request, settings)
+      const snapshot = new UwsConnectionRequest(request, response, settings)
       const plan = gate.plan(snapshot)
       if (plan.kind === 'pass') continue
-      snapshot.keep(response, settings)
+      snapshot.keep()
       return { request: snapshot, plan, gate }
     }
     return null

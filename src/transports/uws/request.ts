@@ -17,28 +17,35 @@ export class UwsConnectionRequest implements ConnectionRequest {
   readonly method: string
   readonly url: string
   readonly encrypted: boolean
-  remoteAddress = ''
+  readonly #trustedProxies: TrustedProxies
+  /** `null` once the address was read. */
+  #response: UwsResponse | null
+  #remoteAddress = ''
   /** `\nname:value\nname:value\n`; neither can hold a line feed. */
   #headers = ''
   /** `null` once it was read. */
   #request: UwsRequest | null
 
-  constructor(request: UwsRequest, { encrypted }: RequestSettings) {
+  constructor(request: UwsRequest, response: UwsResponse, { encrypted, trustedProxies }: RequestSettings) {
     const query = request.getQuery()
     const path = request.getUrl()
     this.method = request.getMethod().toUpperCase()
     this.url = query === undefined || query === '' ? path : `${path}?${query}`
     this.encrypted = encrypted
     this.#request = request
+    this.#response = response
+    this.#trustedProxies = trustedProxies
   }
 
   /** Makes it a snapshot, which outlives the request. */
-  keep(response: UwsResponse, { trustedProxies }: RequestSettings): void {
+  keep(): void {
     this.#read()
-    this.remoteAddress = trustedProxies.clientOf(
-      addressOf(response.getRemoteAddress()),
-      trustedProxies.isNone ? undefined : this.header('x-forwarded-for'),
-    )
+    this.#readAddress()
+  }
+
+  get remoteAddress(): string {
+    this.#readAddress()
+    return this.#remoteAddress
   }
 
   get path(): string {
@@ -62,6 +69,14 @@ export class UwsConnectionRequest implements ConnectionRequest {
       value = value === undefined ? next : `${value}, ${next}`
     }
     return value
+  }
+
+  #readAddress(): void {
+    if (this.#response === null) return
+    const peer = addressOf(this.#response.getRemoteAddress())
+    this.#response = null
+    const forwarded = this.#trustedProxies.isNone ? undefined : this.header('x-forwarded-for')
+    this.#remoteAddress = this.#trustedProxies.clientOf(peer, forwarded)
   }
 
   #read(): void {

@@ -1,7 +1,8 @@
 import type { Batch } from '../../batch.ts'
+import { retryAfter } from '../../problem.ts'
 import { randomRetryMs, type StreamFormat, streamFormat } from '../../wire/http-stream.ts'
 import type { Control } from '../../wire/wire-format.ts'
-import type { Denial, Gate, Link, LinkOwner, StreamPlan } from '../backend.ts'
+import { closeOf, type Denial, type Gate, type Link, type LinkOwner, type StreamPlan } from '../backend.ts'
 import { sendAnswer } from './answer.ts'
 import type { UwsResponse } from './uws.ts'
 
@@ -45,13 +46,13 @@ function deny(
   gate: Gate,
 ): void {
   if (plan.transport !== 'sse' || !denial.comeBack) {
-    const headers = denial.comeBack ? { ...plan.headers, 'Retry-After': '1' } : plan.headers
-    const answer = gate.problem(denial.code, headers, denial.reason)
+    const headers = denial.comeBack ? { ...plan.headers, ...retryAfter(denial.retryAfterMs) } : plan.headers
+    const answer = gate.problem(denial.code, headers, denial.reason, denial.retryAfterMs)
     sendAnswer(response, { ...answer, status: denial.httpStatus })
     return
   }
-  const control: Control = { close: { code: denial.closeCode, reason: denial.reason } }
-  const retryMs = randomRetryMs(gate.limits.retrySpreadMs)
+  const control: Control = { close: closeOf(denial) }
+  const retryMs = (denial.retryAfterMs ?? 0) + randomRetryMs(gate.limits.retrySpreadMs)
   const body = format.control(control, retryMs) ?? ''
   sendAnswer(response, { status: 200, headers: headersOf(format, plan.headers), body })
 }

@@ -7,8 +7,15 @@ import type { UwsResponse } from './uws.ts'
 export function readUplink(plan: UplinkPlan, response: UwsResponse, gate: Gate): void {
   const exchange = new Exchange(response, true)
   const answer = (ready: HttpAnswer) => exchange.answer(ready, gate.limits.closeTimeoutMs)
+  let isLate = false
+  const late = setTimeout(() => {
+    isLate = true
+    answer(gate.problem('body-timeout', plan.headers))
+  }, gate.limits.bodyTimeoutMs)
+  late.unref()
   const done = (body: Buffer | 'too-large' | 'gone') => {
-    if (body === 'gone') return
+    clearTimeout(late)
+    if (body === 'gone' || isLate) return
     if (body === 'too-large') {
       answer(gate.problem('message-too-large', plan.headers, `The limit is ${plan.maxBytes} bytes.`))
     } else if (!isUtf8(body)) {

@@ -231,7 +231,8 @@ class WebSocketLink implements Link {
     this.#heldBytes = 0
     if (held === null) return
     for (let i = 0; i < held.length; i++) {
-      this.#owner.received(held[i] as string)
+      const text = held[i] as string
+      this.#owner.received(text, Buffer.byteLength(text))
       // Too much again: the rest waits on, before whatever comes.
       if (this.#wasPausedAgain()) {
         for (const text of held.slice(i + 1)) this.#hold(text)
@@ -275,8 +276,11 @@ class WebSocketLink implements Link {
     }
     // Copied: the bytes are gone when the handler returns.
     const text = Buffer.from(message).toString()
-    if (this.#held === null) this.#owner.received(text)
-    else this.#hold(text)
+    if (this.#held === null) this.#owner.received(text, message.byteLength)
+    else {
+      this.#owner.alive()
+      this.#hold(text)
+    }
   }
 
   drained(): void {
@@ -305,7 +309,7 @@ class WebSocketLink implements Link {
   }
 
   pinged(bytes: number): void {
-    this.#owner.alive()
+    this.#owner.pinged()
     this.#pongBytes += bytes + 2
     if (this.#pongBytes < MAX_PONG_BYTES) return
     this.#pongBytes = 0
@@ -314,7 +318,6 @@ class WebSocketLink implements Link {
   }
 
   ponged(): void {
-    this.#owner.alive()
     this.#owner.answered()
   }
 
@@ -334,7 +337,6 @@ class WebSocketLink implements Link {
   // --- Inside ---
 
   #hold(text: string): void {
-    this.#owner.alive()
     this.#heldBytes += text.length + TEXT_BYTES
     if (this.#heldBytes > this.#limits.maxBacklogBytes) this.#fail('too-many-messages')
     else this.#held?.push(text)
