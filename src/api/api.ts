@@ -14,7 +14,7 @@ import {
 import { failureOf, problem } from './answers.ts'
 import { bodyType } from './body.ts'
 import type { Api, ApiHub, ApiOptions, ApiRequest, ApiResponse } from './contract.ts'
-import { ALL_GRANTED, ApiKeys, InsufficientScope, type KeyGrant } from './keys.ts'
+import { ALL_GRANTED, ApiKeys, InsufficientScope, type KeyGrant, UnknownKey } from './keys.ts'
 import { resolveOptions } from './options.ts'
 import type { Context, Parameter, Route } from './route.ts'
 import { type Endpoint, type Found, Router } from './router.ts'
@@ -106,7 +106,6 @@ class HubApi implements Api {
   #grantFor({ access, parameter, looksAtGroups }: Route, request: ApiRequest): KeyGrant {
     if (access === 'open' || access === 'client' || !this.#keys.isRequired) return ALL_GRANTED
     const grant = this.#keys.grantOf(request.header('authorization'))
-    if (grant === null) throw new Refusal('unauthorized')
     const isForGroups = looksAtGroups === true || parameter?.isLimited === true
     if (!grant.has(access) || !(isForGroups || grant.isUnlimited)) throw new InsufficientScope(access)
     return grant
@@ -117,7 +116,7 @@ class HubApi implements Api {
     if (failure.isInternal) {
       this.#context.report(error, `${request.method} ${found?.endpoint.path ?? request.path}`)
     }
-    return problem(failure, error instanceof InsufficientScope ? scopeChallenge(error) : {})
+    return problem(failure, keyChallenge(error))
   }
 
   #finished(request: ApiRequest, verdict: OriginVerdict, answer: ApiResponse): ApiResponse {
@@ -147,9 +146,13 @@ function decoded(parameter: Parameter, text: string): string {
   return value
 }
 
-/** RFC 6750, section 3.1. */
-function scopeChallenge({ scope }: InsufficientScope): Readonly<Record<string, string>> {
-  return { 'WWW-Authenticate': `Bearer error="insufficient_scope", scope="${scope}"` }
+/** What is wrong with the key (RFC 6750, section 3.1), besides what each 401 says. */
+function keyChallenge(error: unknown): Readonly<Record<string, string>> {
+  if (error instanceof UnknownKey) return { 'WWW-Authenticate': 'Bearer error="invalid_token"' }
+  if (error instanceof InsufficientScope) {
+    return { 'WWW-Authenticate': `Bearer error="insufficient_scope", scope="${error.scope}"` }
+  }
+  return {}
 }
 
 function optionsOf({ methods }: Endpoint): ApiResponse {
