@@ -7,6 +7,8 @@ import { quote } from '../names.ts'
 import {
   accessHeaders,
   isAllowedHost,
+  isHost,
+  NO_HOST,
   type OriginVerdict,
   originVerdict,
   preflightHeaders,
@@ -97,8 +99,9 @@ class HubApi implements Api {
 
   #checkHost(request: ApiRequest): void {
     const { allowedHosts } = this.#context.options
-    if (allowedHosts === null) return
     const host = request.header('host')
+    if (!isHost(host)) throw new Refusal('bad-request', NO_HOST)
+    if (allowedHosts === null) return
     if (isAllowedHost(host, allowedHosts)) return
     throw new Refusal('forbidden', `This server does not go by the name ${quote(host ?? '')}.`)
   }

@@ -1,5 +1,6 @@
 /** Binds the API to `node:http`, and to whatever speaks like it (`node:https`, `node:http2` with its compatibility API). */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import { headOf } from '../transports/node/head.ts'
 import { tooLarge } from './body.ts'
 import { ByteCollector } from './bytes.ts'
 import { type Api, type ApiRequest, type ApiResponse, ClientGone, type RequestBody } from './contract.ts'
@@ -36,11 +37,14 @@ class NodeRequest implements ApiRequest {
   readonly url: string
   readonly path: string
   readonly #request: IncomingMessage
+  readonly #headers: IncomingHttpHeaders
   #query: URLSearchParams | null = null
 
   constructor(request: IncomingMessage) {
     this.#request = request
-    this.url = request.url ?? '/'
+    const { url, headers } = headOf(request)
+    this.#headers = headers
+    this.url = url
     const mark = this.url.indexOf('?')
     this.path = mark === -1 ? this.url : this.url.slice(0, mark)
   }
@@ -67,7 +71,7 @@ class NodeRequest implements ApiRequest {
   }
 
   header(name: string): string | undefined {
-    const { headers } = this.#request
+    const headers = this.#headers
     const key = name.toLowerCase()
     // HTTP/2 has a pseudo-header in its place (RFC 9113, section 8.3.1).
     const value = headers[key] ?? (key === 'host' ? headers[':authority'] : undefined)
