@@ -142,6 +142,17 @@ export function isAllowedHost(host: string | undefined, allowedHosts: readonly s
   return allowedHosts.some((allowed) => bareName(allowed) === bare)
 }
 
+// uri-host and port (RFC 9110, section 7.2): empty where the target has no authority. A comma would be one of two hosts that were joined.
+const HOST = /^(?:\[[0-9a-f:.]+\]|[\w.~!$&'()*+;=%-]*)(?::\d*)?$/i
+
+/** The detail of the problem where {@link isHost} is not met. */
+export const NO_HOST = 'The Host header is not one host with perhaps a port.'
+
+/** Whether a `Host` can be one, once (RFC 9112, section 3.2: else the answer is 400); none at all is for the server to judge. */
+export function isHost(host: string | undefined): boolean {
+  return host === undefined || HOST.test(host)
+}
+
 function bareName(host: string): string {
   return host.replace(/^\[(.*)\]$/, '$1').toLowerCase()
 }

@@ -7,6 +7,8 @@ import { quote } from '../names.ts'
 import {
   accessHeaders,
   isAllowedHost,
+  isHost,
+  NO_HOST,
   type OriginVerdict,
   originVerdict,
   preflightHeaders,
@@ -15,7 +17,7 @@ import { failureOf, problem } from './answers.ts'
 import { bodyType } from './body.ts'
 import type { Api, ApiHub, ApiOptions, ApiRequest, ApiResponse } from './contract.ts'
 import { KeyFailures } from './failures.ts'
-import { ALL_GRANTED, ApiKeys, InsufficientScope, type KeyGrant } from './keys.ts'
+import { ALL_GRANTED, ApiKeys, InsufficientScope, type KeyGrant, UnknownKey } from './keys.ts'
 import { resolveOptions } from './options.ts'
 import type { Context, Parameter, Route } from './route.ts'
 import { type Endpoint, type Found, Router } from './router.ts'
@@ -100,29 +102,31 @@ class HubApi implements Api {
 
   #checkHost(request: ApiRequest): void {
     const { allowedHosts } = this.#context.options
-    if (allowedHosts === null) return
     const host = request.header('host')
+    if (!isHost(host)) throw new Refusal('bad-request', NO_HOST)
+    if (allowedHosts === null) return
     if (isAllowedHost(host, allowedHosts)) return
     throw new Refusal('forbidden', `This server does not go by the name ${quote(host ?? '')}.`)
   }
 
   #grantFor({ access, parameter, looksAtGroups }: Route, request: ApiRequest): KeyGrant {
     if (access === 'open' || access === 'client' || !this.#keys.isRequired) return ALL_GRANTED
-    const authorization = request.header('authorization')
-    if (authorization === undefined) throw new Refusal('unauthorized')
-    const grant = this.#grantOf(authorization, request)
+    const grant = this.#grantOf(request)
     const isForGroups = looksAtGroups === true || parameter?.isLimited === true
     if (!grant.has(access) || !(isForGroups || grant.isUnlimited)) throw new InsufficientScope(access)
     return grant
   }
 
-  /** What a key is good for. @throws {Refusal} `unauthorized`, `rate-exceeded` */
-  #grantOf(authorization: string, request: ApiRequest): KeyGrant {
-    this.#failures.check(request.remoteAddress)
-    const grant = this.#keys.grantOf(authorization)
-    if (grant !== null) return grant
-    this.#failures.failed(request.remoteAddress)
-    throw new Refusal('unauthorized')
+  /** What the key of a request is good for. @throws {Refusal} `unauthorized`, `rate-exceeded` */
+  #grantOf(request: ApiRequest): KeyGrant {
+    const authorization = request.header('authorization')
+    if (authorization !== undefined) this.#failures.check(request.remoteAddress)
+    try {
+      return this.#keys.grantOf(authorization)
+    } catch (error) {
+      if (error instanceof UnknownKey) this.#failures.failed(request.remoteAddress)
+      throw error
+    }
   }
 
   #failed(error: unknown, request: ApiRequest, found: Found | null): ApiResponse {
@@ -130,7 +134,7 @@ class HubApi implements Api {
     if (failure.isInternal) {
       this.#context.report(error, `${request.method} ${found?.endpoint.path ?? request.path}`)
     }
-    return problem(failure, error instanceof InsufficientScope ? scopeChallenge(error) : {})
+    return problem(failure, keyChallenge(error))
   }
 
   #finished(request: ApiRequest, verdict: OriginVerdict, answer: ApiResponse): ApiResponse {
@@ -160,9 +164,13 @@ function decoded(parameter: Parameter, text: string): string {
   return value
 }
 
-/** RFC 6750, section 3.1. */
-function scopeChallenge({ scope }: InsufficientScope): Readonly<Record<string, string>> {
-  return { 'WWW-Authenticate': `Bearer error="insufficient_scope", scope="${scope}"` }
+/** What is wrong with the key (RFC 6750, section 3.1), besides what each 401 says. */
+function keyChallenge(error: unknown): Readonly<Record<string, string>> {
+  if (error instanceof UnknownKey) return { 'WWW-Authenticate': 'Bearer error="invalid_token"' }
+  if (error instanceof InsufficientScope) {
+    return { 'WWW-Authenticate': `Bearer error="insufficient_scope", scope="${error.scope}"` }
+  }
+  return {}
 }
 
 function optionsOf({ methods }: Endpoint): ApiResponse {

@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer'
 import { GroupcastError, Refusal } from '../errors.ts'
 import { parseJson } from '../json.ts'
 import { quote } from '../names.ts'
+import { isTransferCoding, OTHER_CODING } from '../transfer-coding.ts'
 import { asBuffer, ByteCollector } from './bytes.ts'
 import type { ApiRequest, RequestBody } from './contract.ts'
 
@@ -27,6 +28,7 @@ export function bodyType(request: ApiRequest, accepted: readonly BodyType[]): Bo
       `Send the body without the Content-Encoding ${quote(coding)}.`,
     )
   }
+  if (!isTransferCoding(request.header('transfer-encoding'))) throw new Refusal('bad-request', OTHER_CODING)
   // What nearly all send, before the parsing that allows for the rest.
   if (given === 'application/json') return given
   const type = given?.split(';', 1)[0]?.trim().toLowerCase() ?? ''

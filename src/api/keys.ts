@@ -31,6 +31,13 @@ export class InsufficientScope extends Refusal {
   }
 }
 
+/** A request with a key that is none of ours. */
+export class UnknownKey extends Refusal {
+  constructor() {
+    super('unauthorized')
+  }
+}
+
 /** What the key of a request is good for. */
 export interface KeyGrant {
   has(scope: KeyScope): boolean
@@ -90,16 +97,22 @@ export class ApiKeys {
     return this.#known.length > 0
   }
 
-  /** What the key in an `Authorization` header is good for; `null` for none of the keys. Takes as long for a wrong key as for a right one. */
-  grantOf(authorization: string | undefined): KeyGrant | null {
+  /**
+   * What the key in an `Authorization` header is good for. Takes as long for a wrong key as for a right one.
+   *
+   * @throws {Refusal} `unauthorized` without a key
+   * @throws {UnknownKey}
+   */
+  grantOf(authorization: string | undefined): KeyGrant {
     const given = BEARER.exec(authorization ?? '')?.[1]
-    if (given === undefined) return null
+    if (given === undefined) throw new Refusal('unauthorized')
     // Hashes have one length, which timingSafeEqual needs; and all are compared, so that time does not tell which key it was.
     const presented = digest(given)
     let found: KeyGrant | null = null
     for (const { digest, grant } of this.#known) {
       if (timingSafeEqual(presented, digest)) found = grant
     }
+    if (found === null) throw new UnknownKey()
     return found
   }
 }

@@ -1,5 +1,6 @@
 /** Binds the API to `node:http`, and to whatever speaks like it (`node:https`, `node:http2` with its compatibility API). */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import { headOf } from '../transports/node/head.ts'
 import { TrustedProxies } from '../transports/trusted-proxies.ts'
 import { tooLarge } from './body.ts'
 import { ByteCollector } from './bytes.ts'
@@ -44,12 +45,15 @@ class NodeRequest implements ApiRequest {
   readonly path: string
   readonly #request: IncomingMessage
   readonly #trustedProxies: TrustedProxies
+  readonly #headers: IncomingHttpHeaders
   #query: URLSearchParams | null = null
 
   constructor(request: IncomingMessage, trustedProxies: TrustedProxies) {
     this.#request = request
     this.#trustedProxies = trustedProxies
-    this.url = request.url ?? '/'
+    const { url, headers } = headOf(request)
+    this.#headers = headers
+    this.url = url
     const mark = this.url.indexOf('?')
     this.path = mark === -1 ? this.url : this.url.slice(0, mark)
   }
@@ -78,7 +82,7 @@ class NodeRequest implements ApiRequest {
   }
 
   header(name: string): string | undefined {
-    const { headers } = this.#request
+    const headers = this.#headers
     const key = name.toLowerCase()
     // HTTP/2 has a pseudo-header in its place (RFC 9113, section 8.3.1).
     const value = headers[key] ?? (key === 'host' ? headers[':authority'] : undefined)
@@ -164,7 +168,9 @@ function writeAndClose(
   const end = (): void => {
     clearTimeout(timer)
     request.off('end', end).off('close', end)
-    response.end()
+    // Of a connection that is gone node:http has forgotten the requests; when it has read another of them by then, the end of this response is
+    // out of order to it, which ends the process.
+    if (request.httpVersionMajor >= 2 || !request.socket.destroyed) response.end()
   }
   const timer = setTimeout(end, LINGER_MS)
   request.once('end', end).once('close', end)

@@ -1,6 +1,7 @@
 /** Binds the API to uWebSockets.js. */
 import { sendAnswer, statusLine } from '../transports/uws/answer.ts'
 import { type BodyReader, Exchange, WholeBody } from '../transports/uws/body.ts'
+import { type Framing, framingOf, refuseFraming } from '../transports/uws/framing.ts'
 import { type RequestSettings, UwsConnectionRequest } from '../transports/uws/request.ts'
 import type { UwsRequest, UwsResponse } from '../transports/uws/uws.ts'
 import { tooLarge } from './body.ts'
@@ -26,11 +27,16 @@ export function uwsApiHandler(
 ): (response: UwsResponse, request: UwsRequest) => boolean {
   return (response, request) => {
     const apiRequest = new UwsApiRequest(request, response, settings)
+    const framing = framingOf(apiRequest)
+    if (framing.fault !== null) {
+      refuseFraming(response, framing.fault, apiRequest.method)
+      return true
+    }
     const answer = api.handle(apiRequest)
     if (answer === null) return false
     apiRequest.keep()
     // After `handle`, which has taken nothing of the body yet: what comes, comes when this handler has returned.
-    const exchange = apiRequest.begin(response)
+    const exchange = apiRequest.begin(response, framing)
     const work = answer
       .then((ready) => write(exchange, ready, apiRequest.method === 'HEAD'))
       .catch(() => {
@@ -48,8 +54,8 @@ class UwsApiRequest extends UwsConnectionRequest implements ApiRequest {
   /** Who asked for the body before it could come. */
   #reader: BodyReader | null = null
 
-  begin(response: UwsResponse): Exchange {
-    this.#exchange = new Exchange(response, this.#hasBody)
+  begin(response: UwsResponse, { isLast }: Framing): Exchange {
+    this.#exchange = new Exchange(response, this.#hasBody, isLast)
     if (this.#reader !== null) this.#exchange.read(this.#reader)
     return this.#exchange
   }
@@ -133,6 +139,8 @@ async function writeStream(
       if (!hasHead) {
         hasHead = true
         response.writeStatus(statusLine(status))
+        // Who is told will close; a response that was begun cannot do it by itself (see `Exchange`).
+        if (exchange.isLast) response.writeHeader('Connection', 'close')
         for (const name in headers) response.writeHeader(name, headers[name] ?? '')
       }
       isTaken = response.write(slice)
@@ -153,7 +161,7 @@ async function writeStream(
     if (exchange.isOver) return
     exchange.over()
     if (hasHead) response.cork(() => response.end())
-    else sendAnswer(response, { status, headers, body: '' })
+    else sendAnswer(response, { status, headers, body: '' }, { close: exchange.isLast })
   } catch {
     // Cut off rather than ended, so that the client cannot take it for the whole. The API has reported the cause.
     if (!exchange.isOver) response.close()

@@ -1,7 +1,8 @@
 import { ERRORS, type ErrorCode, GroupcastError, Refusal } from '../errors.ts'
 import type { Limits } from '../options.ts'
-import { accessHeaders, isAllowedHost, originVerdict, preflightHeaders } from '../origin.ts'
+import { accessHeaders, isAllowedHost, isHost, NO_HOST, originVerdict, preflightHeaders } from '../origin.ts'
 import { challengeOf, PROBLEM_TYPE, problemText, retryAfter } from '../problem.ts'
+import { isTransferCoding, OTHER_CODING } from '../transfer-coding.ts'
 import type {
   Admission,
   ConnectionRequest,
@@ -67,13 +68,11 @@ export class HubGate implements Gate {
     const route = this.#host.router.match(request.path)
     if (route === null) return { kind: 'pass' }
     const { allowedOrigins, allowedHosts } = this.#host
-    if (!isAllowedHost(request.header('host'), allowedHosts))
-      return this.#answer('forbidden', {}, HOST_DETAIL)
+    const host = request.header('host')
+    if (!isHost(host)) return this.#answer('bad-request', {}, NO_HOST)
+    if (!isAllowedHost(host, allowedHosts)) return this.#answer('forbidden', {}, HOST_DETAIL)
     const origin = request.header('origin')
-    const verdict = originVerdict(
-      { origin, host: request.header('host'), encrypted: request.encrypted },
-      allowedOrigins,
-    )
+    const verdict = originVerdict({ origin, host, encrypted: request.encrypted }, allowedOrigins)
     if (verdict === 'refused') return this.#answer('origin-not-allowed', { Vary: 'Origin' })
     const headers = accessHeaders(origin, verdict, allowedOrigins)
     switch (request.method) {
@@ -164,6 +163,8 @@ export class HubGate implements Gate {
 
   #planUplink(request: ConnectionRequest, headers: Readonly<Record<string, string>>): Plan {
     if (isWebSocketUpgrade(request)) return this.#answer('method-not-allowed', { ...headers, Allow: METHODS })
+    if (!isTransferCoding(request.header('transfer-encoding')))
+      return this.#answer('bad-request', headers, OTHER_CODING)
     const coding = request.header('content-encoding')
     if (coding !== undefined && coding.trim().toLowerCase() !== 'identity') {
       return this.#answer(

@@ -3,8 +3,8 @@ export class Revocations {
   /** When, in milliseconds since 1970, by identity; the oldest first. */
   readonly #times = new Map<string, number>()
   readonly #most: number
-  /** Credentials that were made up to here are refused, whoever has them. */
-  #floor = 0
+  /** Credentials that were made up to here are refused, whoever has them; those that do not say when are of 0. */
+  #floor = -1
 
   constructor(most: number) {
     this.#most = most

@@ -41,6 +41,11 @@ test('revocations of which no token can be left are forgotten', () => {
   expect(revocations.refuses('other', 1)).toBe(false)
 })
 
+test('where nobody was revoked, a token that does not say when it was made is good', () => {
+  // The symptom was `revoked` for every token without `iat`, from the start: it counts as made at 0, and so did the age below which all are refused.
+  expect(new Revocations(100).refuses('ann', 0)).toBe(false)
+})
+
 const CHARS = [...'ab.*']
 const names = fc.string({ unit: fc.constantFrom('a', 'b', '.'), maxLength: 12 })
 const patterns = fc.string({ unit: fc.constantFrom(...CHARS), minLength: 1, maxLength: 8 })

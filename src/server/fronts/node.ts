@@ -6,6 +6,7 @@ import type { Hub } from '../../hub/hub-api.ts'
 import type { AnyMessages } from '../../message.ts'
 import type { ServerBackend } from '../../transports/backend.ts'
 import { type NodeServer, nodeBackend } from '../../transports/node/backend.ts'
+import { headOf } from '../../transports/node/head.ts'
 import { TrustedProxies } from '../../transports/trusted-proxies.ts'
 import type { Config } from '../config/schema.ts'
 import { Traffic } from '../traffic.ts'
@@ -30,7 +31,7 @@ export class NodeFront implements Front {
       if (!traffic.begin(request, response)) return
       if (isApi(request, response)) return
       request.resume()
-      const [path = '/'] = (request.url ?? '/').split('?')
+      const [path = '/'] = headOf(request).url.split('?')
       const { status, headers, body } = pageAnswer(pages, request.method ?? 'GET', path)
       response.writeHead(status, headers)
       response.end(request.method === 'HEAD' ? undefined : body)

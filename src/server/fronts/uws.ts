@@ -6,9 +6,14 @@ import type { ServerBackend } from '../../transports/backend.ts'
 import { TrustedProxies } from '../../transports/trusted-proxies.ts'
 import { sendAnswer } from '../../transports/uws/answer.ts'
 import { uwsBackend } from '../../transports/uws/backend.ts'
+import { Exchange } from '../../transports/uws/body.ts'
+import { isClear } from '../../transports/uws/framing.ts'
 import { importUws, type UwsApp, type UwsModule } from '../../transports/uws/uws.ts'
 import type { Config } from '../config/schema.ts'
 import { type Front, pageAnswer, type Served, tlsOf, urlOf } from './front.ts'
+
+/** How long a body may go on that no page takes. */
+const LINGER_MS = 1_000
 
 /** Serves with uWebSockets.js, which the user has installed. */
 export class UwsFront implements Front {
@@ -43,8 +48,11 @@ export class UwsFront implements Front {
     app.any('/*', (response, request) => {
       if (isApi(response, request)) return
       const method = request.getMethod().toUpperCase()
-      const close = request.getHeader('upgrade') !== ''
-      sendAnswer(response, pageAnswer(pages, method, request.getUrl()), { isHead: method === 'HEAD', close })
+      const isHead = method === 'HEAD'
+      const answer = pageAnswer(pages, method, request.getUrl())
+      if (isClear(request))
+        sendAnswer(response, answer, { isHead, close: request.getHeader('upgrade') !== '' })
+      else new Exchange(response, true, true).answer(answer, LINGER_MS, isHead)
     })
     const socket = await new Promise<object | false>((resolve) => {
       // Else a second server would share the port without a word.

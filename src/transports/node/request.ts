@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { ConnectionRequest } from '../backend.ts'
 import type { TrustedProxies } from '../trusted-proxies.ts'
+import { headOf } from './head.ts'
 
 /** A snapshot of a node:http or node:http2 request: keeps the headers, lets go of the request and its socket. */
 export class NodeRequest implements ConnectionRequest {
@@ -12,13 +13,14 @@ export class NodeRequest implements ConnectionRequest {
 
   constructor(request: IncomingMessage, trustedProxies: TrustedProxies) {
     this.method = request.method ?? 'GET'
-    this.url = originForm(request.url ?? '/')
+    const { url, headers } = headOf(request)
+    this.url = url
     this.remoteAddress = trustedProxies.clientOf(
       request.socket.remoteAddress ?? '',
       trustedProxies.isNone ? undefined : request.headers['x-forwarded-for']?.toString(),
     )
     this.encrypted = 'encrypted' in request.socket
-    this.#headers = request.headers
+    this.#headers = headers
   }
 
   get path(): string {
@@ -36,16 +38,5 @@ export class NodeRequest implements ConnectionRequest {
     // HTTP/2 has `:authority` in place of `Host` (RFC 9113, section 8.3.1).
     const value = this.#headers[key] ?? (key === 'host' ? this.#headers[':authority'] : undefined)
     return Array.isArray(value) ? value.join(', ') : value
-  }
-}
-
-/** The path and query of a target that may be absolute, as proxies send it (RFC 9112, section 3.2.2). */
-function originForm(target: string): string {
-  if (target.startsWith('/')) return target
-  try {
-    const { pathname, search } = new URL(target)
-    return pathname + search
-  } catch {
-    return target
   }
 }

@@ -11,6 +11,7 @@ import {
   websocketFormat,
 } from '../../wire/websocket.ts'
 import type { Denial, Gate, Link, LinkOwner, WebSocketPlan } from '../backend.ts'
+import { HANDSHAKE_HEADERS, isHandshake, NO_HANDSHAKE } from '../handshake.ts'
 import { refuseUpgrade } from './answer.ts'
 
 /** A WebSocket that knows its link, so that listeners can be shared by all connections. */
@@ -27,7 +28,8 @@ class LinkedWebSocket extends WebSocket {
 
   override close(code?: number, reason?: string | Buffer): void {
     this.sentCode ??= code ?? null
-    super.close(code, reason)
+    // ws says no reason when it closes by itself.
+    super.close(code, reason ?? REASONS.get(code ?? 0))
   }
 }
 
@@ -44,6 +46,10 @@ const MAX_PENDING_PONGS = 512
 function piecesOf({ maxMessageBytes }: Limits): number {
   return Math.max(2_048, Math.ceil(maxMessageBytes / 32))
 }
+
+const REASONS: ReadonlyMap<number, string> = new Map([
+  [ERRORS['message-too-large'].closeCode, ERRORS['message-too-large'].message],
+])
 
 /** Lets WebSockets in: `ws` does the handshake, reads and closes; publications are written past it, framed once for all. */
 export class WebSockets {
@@ -69,10 +75,8 @@ export class WebSockets {
   }
 
   async accept(plan: WebSocketPlan, request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
-    if (!isHandshake(request)) {
-      // RFC 6455, section 4.4. No consumer hears of it.
-      const headers = { 'Sec-WebSocket-Version': '13, 8' }
-      refuseUpgrade(socket, this.#gate.problem('bad-request', headers, 'This is not a WebSocket handshake.'))
+    if (!isHandshake(plan.request)) {
+      refuseUpgrade(socket, this.#gate.problem('bad-request', HANDSHAKE_HEADERS, NO_HANDSHAKE))
       return
     }
     const format = websocketFormat(plan.envelope, 'framed')
@@ -128,22 +132,6 @@ function onDrain(this: LinkedSocket): void {
 
 function onData(this: LinkedSocket): void {
   this[OWNER]?.alive()
-}
-
-const KEY = /^[+/0-9A-Za-z]{22}==$/
-const PROTOCOLS = /^[\w!#$%&'*+.^`|~-]+(?:[\t ]*,[\t ]*[\w!#$%&'*+.^`|~-]+)*$/
-
-/** What `ws` checks before it answers 101, so that no consumer is asked in vain. */
-function isHandshake({ method, headers }: IncomingMessage): boolean {
-  const version = headers['sec-websocket-version']
-  const protocols = headers['sec-websocket-protocol']
-  return (
-    method === 'GET' &&
-    headers.upgrade?.toLowerCase() === 'websocket' &&
-    (version === '13' || version === '8') &&
-    KEY.test(headers['sec-websocket-key'] ?? '') &&
-    (protocols === undefined || PROTOCOLS.test(protocols))
-  )
 }
 
 /** A browser shows the application no status of a failed handshake: let it in and close with the reason. */

@@ -2,8 +2,11 @@ import { ERRORS, MisuseError } from '../../errors.ts'
 import { assertKnownOptions, type Limits } from '../../options.ts'
 import { PROBLEM_TYPE, problemText } from '../../problem.ts'
 import type { Attachment, Gate, Plan, ServerBackend } from '../backend.ts'
+import { HANDSHAKE_HEADERS, NO_HANDSHAKE } from '../handshake.ts'
 import { TrustedProxies } from '../trusted-proxies.ts'
 import { sendAnswer } from './answer.ts'
+import { Exchange } from './body.ts'
+import { type Framing, framingOf, isClear, refuseFraming } from './framing.ts'
 import { type RequestSettings, UwsConnectionRequest } from './request.ts'
 import { acceptStream } from './stream.ts'
 import { readUplink } from './uplink.ts'
@@ -78,6 +81,7 @@ interface Door {
 interface Taken {
   readonly request: UwsConnectionRequest
   readonly plan: Exclude<Plan, { kind: 'pass' }>
+  readonly framing: Framing
   readonly gate: Gate
 }
 
@@ -93,7 +97,8 @@ class Routes {
       ...webSocketHandlers(limits),
       upgrade: (response, request, context) => {
         const taken = this.#taken(response, request)
-        if (taken?.plan.kind === 'websocket') {
+        // What has a body that cannot be read is refused below.
+        if (taken?.plan.kind === 'websocket' && taken.framing.fault === null) {
           acceptWebSocket(taken.plan, request.getHeader('sec-websocket-key'), response, context, taken.gate)
         }
         // Here, not by the next route, which would ask the gate again: to knock is counted.
@@ -125,28 +130,32 @@ class Routes {
       const plan = gate.plan(snapshot)
       if (plan.kind === 'pass') continue
       snapshot.keep()
-      return { request: snapshot, plan, gate }
+      return { request: snapshot, plan, framing: framingOf(snapshot), gate }
     }
     return null
   }
 }
 
-function answer({ request, plan, gate }: Taken, response: UwsResponse): void {
+function answer({ request, plan, framing, gate }: Taken, response: UwsResponse): void {
+  if (framing.fault !== null) {
+    refuseFraming(response, framing.fault, request.method)
+    return
+  }
   switch (plan.kind) {
     case 'answer':
-      sendAnswer(response, plan.answer, endOf(request))
+      if (framing.isLast) {
+        new Exchange(response, true, true).answer(plan.answer, gate.limits.closeTimeoutMs)
+      } else sendAnswer(response, plan.answer, endOf(request))
       return
     case 'uplink':
-      readUplink(plan, response, gate)
+      readUplink(plan, response, gate, framing.isLast)
       return
     case 'stream':
       acceptStream(plan, response, gate)
       return
     case 'websocket': {
       // Whatever has a key of 24 characters went another way.
-      const headers = { 'Sec-WebSocket-Version': '13, 8' }
-      const answer = gate.problem('bad-request', headers, 'This is not a WebSocket handshake.')
-      sendAnswer(response, answer, endOf(request))
+      sendAnswer(response, gate.problem('bad-request', HANDSHAKE_HEADERS, NO_HANDSHAKE), endOf(request))
       return
     }
     default:
@@ -171,12 +180,17 @@ function answerTheRest(app: UwsApp): void {
       app.any(REST, (response, request) => {
         const isHead = request.getMethod() === 'head'
         const close = asksForWebSocket(request.getHeader('upgrade'))
-        sendAnswer(response, { ...NOT_FOUND, body: problemText('not-found') }, { isHead, close })
+        const answer = { ...NOT_FOUND, body: problemText('not-found') }
+        if (isClear(request)) sendAnswer(response, answer, { isHead, close })
+        else new Exchange(response, true, true).answer(answer, LINGER_MS, isHead)
       })
     }
     return Reflect.apply(listen, app, args)
   }
 }
+
+/** How long the body may go on of a request that nobody takes. */
+const LINGER_MS = 1_000
 
 const NOT_FOUND = {
   status: ERRORS['not-found'].httpStatus,

@@ -4,6 +4,8 @@ import type { UwsResponse } from './uws.ts'
 
 const EMPTY = Buffer.alloc(0)
 
+type WholeAnswer = Omit<HttpAnswer, 'body'> & { readonly body: string | Uint8Array }
+
 /** Hears of a body as it comes. */
 export interface BodyReader {
   /** A copy of what came. @returns whether more may come at once */
@@ -20,6 +22,8 @@ export interface BodyReader {
  */
 export class Exchange {
   readonly #response: UwsResponse
+  /** The connection is closed behind the answer. */
+  readonly isLast: boolean
   #reader: BodyReader | null = null
   #waiting: Buffer[] = []
   #isPaused = false
@@ -29,9 +33,13 @@ export class Exchange {
   #early: EarlyAnswer | null = null
   #onOver: () => void = ignore
 
-  /** @param hasBody whether there may be one: to listen costs a little */
-  constructor(response: UwsResponse, hasBody: boolean) {
+  /**
+   * @param hasBody whether there may be one: to listen costs a little
+   * @param isLast whether the connection is of no use after the answer
+   */
+  constructor(response: UwsResponse, hasBody: boolean, isLast = false) {
     this.#response = response
+    this.isLast = isLast
     this.#hasBodyEnded = !hasBody
     response.onAborted(() => this.#aborted())
     if (hasBody) response.onData((chunk, isLast) => this.#data(chunk, isLast))
@@ -70,19 +78,38 @@ export class Exchange {
   }
 
   /** @param lingerMs how long a body may go on that came too late to be read */
-  answer(
-    answer: Omit<HttpAnswer, 'body'> & { readonly body: string | Uint8Array },
-    lingerMs: number,
-    isHead = false,
-  ): void {
+  answer(answer: WholeAnswer, lingerMs: number, isHead = false): void {
     if (this.#isOver || this.#early !== null) return
+    if (this.isLast) {
+      this.goOn()
+      this.#early = this.#answerLast(answer, lingerMs, isHead)
+      if (this.#hasBodyEnded) this.#early.end()
+      return
+    }
     if (this.#hasBodyEnded) {
       this.#isOver = true
-      sendAnswer(this.#response, answer, { isHead })
+      sendAnswer(this.#response, answer, { isHead, close: this.isLast })
       return
     }
     this.goOn()
     this.#early = answerEarly(this.#response, answer, lingerMs)
+  }
+
+  /**
+   * An answer that was begun could not close the connection any more: uWebSockets.js writes the header for it wherever the response is. And not in
+   * the handler: what came in one piece with the request would be read as the next, and answered, before the connection is closed; while this one
+   * is not answered, uWebSockets.js closes at once.
+   */
+  #answerLast(answer: WholeAnswer, lingerMs: number, isHead: boolean): EarlyAnswer {
+    const send = () => {
+      clearTimeout(timer)
+      if (this.#isOver) return
+      this.#isOver = true
+      sendAnswer(this.#response, answer, { isHead, close: true })
+    }
+    const timer = setTimeout(send, lingerMs)
+    timer.unref()
+    return { end: () => void setImmediate(send), gone: () => clearTimeout(timer) }
   }
 
   /** The answer was written by somebody else, and has ended. */
@@ -92,12 +119,14 @@ export class Exchange {
   }
 
   #data(chunk: ArrayBuffer, isLast: boolean): void {
+    if (this.#isOver && this.isLast) return
     this.#hasBodyEnded = isLast
     if (this.#early === null) this.#take(chunk)
     if (!isLast) return
     if (this.#early === null) this.#reader?.end()
     else {
-      this.#isOver = true
+      // The last of a connection goes out a turn later.
+      this.#isOver = !this.isLast
       this.#early.end()
     }
   }

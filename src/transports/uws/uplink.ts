@@ -4,8 +4,8 @@ import { Exchange, WholeBody } from './body.ts'
 import type { UwsResponse } from './uws.ts'
 
 /** Reads a posted message within its limit, hands it to the gate, and answers. */
-export function readUplink(plan: UplinkPlan, response: UwsResponse, gate: Gate): void {
-  const exchange = new Exchange(response, true)
+export function readUplink(plan: UplinkPlan, response: UwsResponse, gate: Gate, isLast: boolean): void {
+  const exchange = new Exchange(response, true, isLast)
   const answer = (ready: HttpAnswer) => exchange.answer(ready, gate.limits.closeTimeoutMs)
   let isLate = false
   const late = setTimeout(() => {

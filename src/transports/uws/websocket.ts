@@ -2,13 +2,9 @@ import type { Batch } from '../../batch.ts'
 import { ERRORS, type ErrorCode } from '../../errors.ts'
 import type { Frame } from '../../frame.ts'
 import type { Limits } from '../../options.ts'
-import {
-  ENVELOPE_PROTOCOL,
-  fittingReason,
-  type WebSocketFormat,
-  websocketFormat,
-} from '../../wire/websocket.ts'
-import type { ConnectionRequest, Denial, Gate, Link, LinkOwner, WebSocketPlan } from '../backend.ts'
+import { fittingReason, type WebSocketFormat, websocketFormat } from '../../wire/websocket.ts'
+import type { Denial, Gate, Link, LinkOwner, WebSocketPlan } from '../backend.ts'
+import { HANDSHAKE_HEADERS, isHandshake, NO_HANDSHAKE } from '../handshake.ts'
 import { sendAnswer } from './answer.ts'
 import type { UwsContext, UwsResponse, UwsWebSocket, UwsWebSocketBehavior } from './uws.ts'
 
@@ -74,9 +70,7 @@ export function acceptWebSocket(
 ): void {
   if (!isHandshake(plan.request)) {
     // RFC 6455, section 4.4. No consumer hears of it.
-    const headers = { 'Sec-WebSocket-Version': '13, 8' }
-    const answer = gate.problem('bad-request', headers, 'This is not a WebSocket handshake.')
-    sendAnswer(response, answer, { close: true })
+    sendAnswer(response, gate.problem('bad-request', HANDSHAKE_HEADERS, NO_HANDSHAKE), { close: true })
     return
   }
   const format = websocketFormat(plan.envelope, 'bare')
@@ -98,29 +92,6 @@ export function acceptWebSocket(
       link.uncorked()
     })
     .catch((error) => gate.report(error, 'websocket'))
-}
-
-const KEY = /^[+/0-9A-Za-z]{22}==$/
-const TOKEN = "[\\w!#$%&'*+.^`|~-]+"
-const PROTOCOLS = new RegExp(`^${TOKEN}(?:[\\t ]*,[\\t ]*${TOKEN})*$`)
-
-/** What uWebSockets.js does not check: it takes whatever has a key of 24 characters. */
-function isHandshake(request: ConnectionRequest): boolean {
-  const version = request.header('sec-websocket-version')
-  return (
-    request.header('upgrade')?.trim().toLowerCase() === 'websocket' &&
-    (version === '13' || version === '8') &&
-    KEY.test(request.header('sec-websocket-key') ?? '') &&
-    isProtocolList(request.header('sec-websocket-protocol'))
-  )
-}
-
-/** A list of tokens without repetition (RFC 6455, section 4.1). */
-function isProtocolList(text: string | undefined): boolean {
-  if (text === undefined || text === ENVELOPE_PROTOCOL) return true
-  if (!PROTOCOLS.test(text)) return false
-  const names = text.split(',').map((name) => name.trim())
-  return new Set(names).size === names.length
 }
 
 /** What the callback of `cork` sends: one function for all, so that a write makes no closure (bench: fan-out). */
