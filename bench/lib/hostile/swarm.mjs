@@ -29,8 +29,7 @@ export class Swarm {
   begin() {
     for (const kind of KINDS) {
       this.#accounts.set(kind.name, { attempts: 0, bytes: 0, open: 0, outcomes: {} })
-      // Not all at the same moment.
-      for (let i = 0; i < kind.clients; i++) this.#later(kind)
+      for (let i = 0; i < kind.clients; i++) this.#open(kind)
     }
   }
 
