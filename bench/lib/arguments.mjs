@@ -2,7 +2,7 @@
 /** The command line of the benchmark. */
 import { parseArgs } from 'node:util'
 
-const USAGE = `npm run bench                      all scenarios but cross-node, quick (under three minutes)
+const USAGE = `npm run bench                      all scenarios but cross-node and soak, quick (under three minutes)
 npm run bench -- <scenario>… [options]
 
   --subject a,b       only these subjects, by name

@@ -10,6 +10,7 @@ import { scenario as manyGroups } from './many-groups.mjs'
 import { scenario as mixed } from './mixed.mjs'
 import { scenario as overlapping } from './overlapping.mjs'
 import { scenario as slowReaders } from './slow-readers.mjs'
+import { scenario as soak } from './soak.mjs'
 import { scenario as storm } from './storm.mjs'
 
 /** All scenarios, in the order in which they run. @type {readonly import('../types.d.ts').Scenario[]} */
@@ -26,4 +27,5 @@ export const scenarios = [
   latency,
   storm,
   crossNode,
+  soak,
 ]

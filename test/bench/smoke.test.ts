@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, expect, test } from 'vitest'
+import { KINDS } from '../../bench/lib/hostile/kinds.mjs'
 
 const RUN = fileURLToPath(new URL('../../bench/run.mjs', import.meta.url))
 
@@ -24,6 +25,7 @@ const SCENARIOS = [
   'latency',
   'storm',
   'cross-node',
+  'soak',
 ]
 
 interface Outcome {
@@ -111,6 +113,14 @@ test('each driver is held against a bare client of its broker, with and without 
       for (const what of ['rate', 'latency', 'added to one node'])
         expect(result?.rows).toContainEqual(expect.objectContaining({ case: `${name}: ${what}`, subject }))
   }
+})
+
+// The honest are looked at by the scenario: what they lose fails it.
+test('hostile clients of each kind were there beside the honest', () => {
+  const rows = results.find(({ scenario }) => scenario === 'soak')?.rows ?? []
+  const kinds = new Set(rows.map((row) => row.case).filter((name) => name.startsWith('hub: ')))
+  expect(kinds.size).toBe(KINDS.length)
+  expect(kinds.size).toBeGreaterThanOrEqual(10)
 })
 
 test('a broker that is missing is named, and what needs none is measured', async () => {
