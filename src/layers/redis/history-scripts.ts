@@ -15,7 +15,7 @@
  * What Redis evicts, expires or flushes on its own is found out by comparing: a stream with another length than its hash says is gone as a whole,
  * a hash of another epoch does not count, and without a state there is a new epoch.
  */
-import { defineScript } from './script.ts'
+import { defineScript } from '../broker/redis-script.ts'
 
 /** Numbers that a server skips after a restart: more than it can have given without anybody knowing. */
 export const SKIPPED = 1_000_000

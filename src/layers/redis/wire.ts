@@ -1,5 +1,5 @@
 import { isFatal } from '../broker/redis-errors.ts'
-import type { Script } from './script.ts'
+import type { Script } from '../broker/redis-script.ts'
 import type { Servers, Shard } from './servers.ts'
 
 /** Hears what is published in a channel. Must not throw. */
