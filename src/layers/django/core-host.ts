@@ -1,6 +1,7 @@
 import { deferred } from '../broker/deferred.ts'
 import type { Attempt } from '../broker/lifeline.ts'
 import type { RedisConnection } from '../broker/redis-connection.ts'
+import type { Script } from '../broker/redis-script.ts'
 import { watched } from './protocol.ts'
 
 type Word = string | number | Buffer
@@ -35,8 +36,13 @@ export class CoreHost {
     return watched(this.#attempt, this.commands.sendBinary(command, ...words))
   }
 
-  eval(script: string, keys: readonly string[], words: readonly Word[]): Promise<unknown> {
-    return this.send('EVAL', script, keys.length, ...keys, ...words)
+  /** Makes scripts known: to send and to hash their text each time costs as much as what they do. */
+  async load(scripts: readonly Script[]): Promise<void> {
+    await Promise.all(scripts.map(({ source }) => this.send('SCRIPT', 'LOAD', source)))
+  }
+
+  run({ sha }: Script, keys: readonly string[], words: readonly Word[]): Promise<unknown> {
+    return this.send('EVALSHA', sha, keys.length, ...keys, ...words)
   }
 
   /** Reads what it sent itself: who is not allowed to read must not be ready first, and then not. */

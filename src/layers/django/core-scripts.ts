@@ -3,6 +3,8 @@
  * minute ahead would empty everybody's queues.
  */
 
+import { defineScript } from '../broker/redis-script.ts'
+
 const NOW = `
 local time = redis.call('TIME')
 local now = math.min(tonumber(ARGV[1]), time[1] + time[2] / 1000000)
@@ -30,7 +32,7 @@ export const GONE = 2
  * Appends a message to each of several queues. KEYS: the queues. ARGV: the time, the expiry in seconds, then for each queue its capacity, the mark of
  * the node that reads it (empty for none), and the message. Gives for each queue 0, or {@link FULL}, or {@link GONE}: the node has no mark any more.
  */
-export const APPEND = `${NOW}${SCORE}
+export const APPEND = defineScript(`${NOW}${SCORE}
 local function append(key, capacity, mark, message)
   if mark ~= '' and redis.call('EXISTS', mark) == 0 then return ${GONE} end
   if redis.call('ZCOUNT', key, oldest, '+inf') >= tonumber(capacity) then return ${FULL} end
@@ -44,9 +46,11 @@ local results = {}
 for i, key in ipairs(KEYS) do
   results[i] = append(key, ARGV[3 * i], ARGV[3 * i + 1], ARGV[3 * i + 2])
 end
-return results`
+return results`)
 
 /** Takes the oldest message of a queue. KEYS: the queue. ARGV: the time, the expiry in seconds. Gives the message and its time, or nothing. */
-export const TAKE = `${NOW}
+export const TAKE = defineScript(`${NOW}
 purge(KEYS[1])
-return redis.call('ZPOPMIN', KEYS[1])`
+return redis.call('ZPOPMIN', KEYS[1])`)
+
+export const CORE_SCRIPTS = [APPEND, TAKE]

@@ -4,7 +4,7 @@ import type { CoreHost } from './core-host.ts'
 import type { CoreKeys } from './core-keys.ts'
 import type { CoreMembers } from './core-members.ts'
 import { CoreReader } from './core-reader.ts'
-import { APPEND, FULL, GONE, TAKE } from './core-scripts.ts'
+import { APPEND, CORE_SCRIPTS, FULL, GONE, TAKE } from './core-scripts.ts'
 import { nonLocalName } from './names.ts'
 import type { DjangoSession, ProtocolNode } from './protocol.ts'
 import type { ScoreClock } from './score-clock.ts'
@@ -32,6 +32,14 @@ export interface Taken {
 
 /** A process, and its channels that a message is for. */
 type Process = readonly [process: string, channels: string[]]
+
+/** Whom a publication is for. */
+interface Audience {
+  /** Where their queues are. */
+  readonly hosts: readonly (readonly [host: CoreHost, processes: readonly Process[]])[]
+  /** How many processes. */
+  readonly processes: number
+}
 
 /** Who did not get a message. */
 interface Failures {
@@ -63,6 +71,8 @@ export class CoreSession implements DjangoSession {
   readonly #readers: readonly CoreReader[]
   /** Groups whose memberships are yet to be written again. */
   #due: string[] = []
+  /** Of the publication before, in this turn. */
+  #looked: { readonly group: string; readonly audience: Promise<Audience> } | null = null
   #turn = 0
 
   constructor(options: CoreSessionOptions) {
@@ -76,6 +86,7 @@ export class CoreSession implements DjangoSession {
     const own = members.processes.map((process) => keys.queue(process))
     await Promise.all(hosts.map((host) => host.assertReads(own)))
     await Promise.all(hosts.map((host) => host.measure()))
+    await Promise.all(hosts.map((host) => host.load(CORE_SCRIPTS)))
     await Promise.all(hosts.map((host) => host.send('SET', keys.mark(node.nodeId), 1, 'EX', MARK_SECONDS)))
     await this.#removeStrays()
     await this.#joinAll(members.groups())
@@ -113,18 +124,16 @@ export class CoreSession implements DjangoSession {
 
   async groupSend(group: string, encoded: Buffer): Promise<void> {
     const isLate = this.#deadline()
-    const members = await this.#membersOf(group)
+    const { hosts, processes } = await this.#audienceOf(group)
     // The sender may have been told that it took too long. Deadlines are looked at now and then only, so it may also still wait.
     if (isLate()) {
       const text = 'Redis took too long to say who is in the group, so nothing was sent.'
       throw new GroupcastError('layer-unavailable', text)
     }
-    const processes = grouped(members, nonLocalName)
-    const byHost = grouped(processes, ([process]) => this.#hostOf(process))
-    const appends = [...byHost].map(([host, entries]) => this.#append(host, entries, encoded))
+    const appends = hosts.map(([host, entries]) => this.#append(host, entries, encoded))
     const failures = await allOrUnknown(appends)
     const full = failures.reduce((total, one) => total + one.full, 0)
-    if (full > 0) this.#options.node.inbox.overflowed(group, full, processes.size)
+    if (full > 0) this.#options.node.inbox.overflowed(group, full, processes)
     this.#forget(
       group,
       failures.flatMap(({ gone }) => gone),
@@ -140,7 +149,7 @@ export class CoreSession implements DjangoSession {
     const host = isOfProcess ? this.#hostOf(process) : (hosts[this.#turn++ % hosts.length] as CoreHost)
     const bytes = envelope.seal(isOfProcess ? format.address(encoded, channel) : encoded)
     const words = [scores.next(), expiryMs / 1000, capacityOf(channel), keys.markOf(channel), bytes]
-    const [result] = (await host.eval(APPEND, [keys.queue(channel)], words)) as [number]
+    const [result] = (await host.run(APPEND, [keys.queue(channel)], words)) as [number]
     // To a node that is gone it is dropped (obligation 10).
     if (result === FULL) throw new ChannelFullError(channel)
   }
@@ -149,7 +158,7 @@ export class CoreSession implements DjangoSession {
   async take(queue: string): Promise<Taken | null> {
     const host = await this.#hostWithOldest(queue)
     const { settings } = this.#options.node
-    const reply = await host.eval(TAKE, [queue], [Date.now() / 1000, settings.expiryMs / 1000])
+    const reply = await host.run(TAKE, [queue], [Date.now() / 1000, settings.expiryMs / 1000])
     const [message, score] = reply as [Buffer, Buffer] | []
     return message === undefined || score === undefined
       ? null
@@ -271,6 +280,24 @@ export class CoreSession implements DjangoSession {
     await this.#joinAll(some)
   }
 
+  /** Publications to one group that come one after another in a turn of the event loop share one look: nothing is sent before the turn is over. */
+  #audienceOf(group: string): Promise<Audience> {
+    const known = this.#looked
+    if (known?.group === group) return known.audience
+    const looked = { group, audience: this.#look(group) }
+    this.#looked = looked
+    process.nextTick(() => {
+      if (this.#looked === looked) this.#looked = null
+    })
+    return looked.audience
+  }
+
+  async #look(group: string): Promise<Audience> {
+    const processes = grouped(await this.#membersOf(group), nonLocalName)
+    const hosts = [...grouped(processes, ([process]) => this.#hostOf(process))]
+    return { hosts, processes: processes.size }
+  }
+
   async #membersOf(group: string): Promise<string[]> {
     const { keys, node } = this.#options
     const [host, key] = [this.#hostOf(group), keys.group(group)]
@@ -292,7 +319,7 @@ export class CoreSession implements DjangoSession {
       envelope.seal(format.address(encoded, channels)),
     ])
     const queues = entries.map(([process]) => keys.queue(process))
-    const results = (await host.eval(APPEND, queues, [scores.next(), expiryMs / 1000, ...words])) as number[]
+    const results = (await host.run(APPEND, queues, [scores.next(), expiryMs / 1000, ...words])) as number[]
     const gone = entries.filter((_, index) => results[index] === GONE).flatMap(([, channels]) => channels)
     return { full: results.filter((result) => result === FULL).length, gone }
   }

@@ -15,7 +15,7 @@
  * What Redis evicts, expires or flushes on its own is found out by comparing: a stream with another length than its hash says is gone as a whole,
  * a hash of another epoch does not count, and without a state there is a new epoch.
  */
-import { defineScript } from './script.ts'
+import { defineScript } from '../broker/redis-script.ts'
 
 /** Numbers that a server skips after a restart: more than it can have given without anybody knowing. */
 export const SKIPPED = 1_000_000
@@ -114,13 +114,13 @@ return {state[1], text(seq)}
 `)
 
 /**
- * Publishes to a group that keeps history. Keys: state, hash, stream. Arguments: run, seed, span, command to publish with, channel, JSON,
- * count, age in ms, bytes. Answers the cursor; an error reply means that nothing has happened.
+ * Publishes to a group that keeps history, one or more in their order. Keys: state, hash, stream. Arguments: run, seed, span, command to publish with, channel,
+ * count, age in ms, bytes, and the JSON of each. Answers the cursor of each; an error reply means that nothing has happened, and a text behind `!` in
+ * place of a cursor that nothing has of this one and those behind it.
  */
 export const PUBLISH = defineScript(`${COMMON}
 local key, hash, stream, run, span = KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumber(ARGV[3])
-local json, size = ARGV[6], #ARGV[6]
-local mostCount, age, mostBytes = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local mostCount, age, mostBytes = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local now = time()
 local state = redis.call('HMGET', key, 'epoch', 'run', 'seq', 't0')
 local epoch = state[1]
@@ -131,37 +131,57 @@ elseif state[2] ~= run then
 else
   rotate(key, state[4], tonumber(state[3]), now, span)
 end
-local seq = redis.call('HINCRBY', key, 'seq', 1)
-local id = text(seq)
+local seq = redis.call('HINCRBY', key, 'seq', #ARGV - 8) - #ARGV + 8
 
 local known = redis.call('HMGET', hash, 'epoch', 'last', 'gone', 'count', 'bytes', 'oldest', 'until', 'age', 'largest')
-local last, gone, count, bytes, oldest, lives, largest = 0, 0, 0, 0, now, 0, size
-if known[1] == epoch then
-  last, gone = tonumber(known[2]), tonumber(known[3])
+local isKnown = known[1] == epoch
+local last, gone, count, bytes, oldest, lives, largest = '0', 0, 0, 0, now, 0, 0
+if isKnown then
+  last, gone = known[2], tonumber(known[3])
   count, bytes, oldest = tonumber(known[4]), tonumber(known[5]), tonumber(known[6])
   if tonumber(known[8]) == age then lives = tonumber(known[7]) end
-  largest = math.max(size, tonumber(known[9]))
+  largest = tonumber(known[9])
 else
   redis.call('DEL', stream)
-  gone = horizon(key, seq - 1, now, span)
+  gone = horizon(key, seq, now, span)
 end
 
-local isKept = size <= mostBytes
-local entry = {id .. '-0', 't', text(now), 'p', text(last), 'j', json}
-if isKept then
-  -- Expired or evicted, it is not made anew as if nothing were missing.
-  local isAdded = count > 0 and redis.call('XADD', stream, 'NOMKSTREAM', unpack(entry))
-  if not isAdded then
-    gone, count, bytes, lives = math.max(gone, last), 0, 0, 0
-    redis.call('XADD', stream, unpack(entry))
+local came, cursors = text(now), {}
+for index = 9, #ARGV do
+  local json = ARGV[index]
+  local size = #json
+  seq = seq + 1
+  local id = text(seq)
+  local isKept = size <= mostBytes
+  if isKept then
+    local entry = id .. '-0'
+    -- Expired or evicted, it is not made anew as if nothing were missing.
+    local isAdded = count > 0 and redis.call('XADD', stream, 'NOMKSTREAM', entry, 't', came, 'p', last, 'j', json)
+    if not isAdded then
+      gone, count, bytes, lives = math.max(gone, tonumber(last)), 0, 0, 0
+      redis.call('XADD', stream, entry, 't', came, 'p', last, 'j', json)
+    end
   end
-end
-local cursor = epoch .. '.' .. id
-local published = redis.pcall(ARGV[4], ARGV[5], cursor .. ' ' .. text(last) .. ' ' .. json)
-if type(published) == 'table' and published.err then
-  -- Not allowed to: then it must not be kept either.
-  if isKept then redis.call('XDEL', stream, id .. '-0') end
-  return published
+  local cursor = epoch .. '.' .. id
+  local published = redis.pcall(ARGV[4], ARGV[5], cursor .. ' ' .. last .. ' ' .. json)
+  if type(published) == 'table' and published.err then
+    -- Not allowed to: then it must not be kept either.
+    if isKept then redis.call('XDEL', stream, id .. '-0') end
+    if index == 9 then return published end
+    cursors[#cursors + 1] = '!' .. published.err
+    break
+  end
+  cursors[#cursors + 1] = cursor
+  last = id
+  largest = math.max(size, largest)
+  if isKept then
+    if count == 0 then oldest = now end
+    count = count + 1
+    if bytes >= 0 then bytes = bytes + size end
+  else
+    redis.call('DEL', stream)
+    gone, count, bytes, lives = seq, 0, 0, 0
+  end
 end
 
 -- From the front, as far as the bounds want it.
@@ -184,13 +204,7 @@ local function trim()
   if from ~= '-' then redis.call('XTRIM', stream, 'MINID', from) end
 end
 
-if not isKept then
-  redis.call('DEL', stream)
-  gone, count, bytes, lives = seq, 0, 0, 0
-else
-  if count == 0 then oldest = now end
-  count = count + 1
-  if bytes >= 0 then bytes = bytes + size end
+if count > 0 then
   if mostCount * largest > mostBytes or now - oldest >= age then
     trim()
   elseif count > mostCount then
@@ -203,14 +217,25 @@ end
 local slack = math.floor(age / 8) + 1
 local isProlonged = lives < now + age
 if isProlonged then lives = now + age + slack end
-redis.call('HSET', hash, 'epoch', epoch, 'last', id, 'gone', text(gone), 'count', text(count),
-  'bytes', text(bytes), 'oldest', text(oldest), 'age', text(age),
-  'until', isKept and text(lives) or '0', 'largest', text(largest))
+-- What is as it was is not written again: to make a text of a number costs as much as to write it.
+local fields, written = {'gone', 'count', 'bytes', 'oldest', 'until', 'age', 'largest'}, {'last', last}
+local numbers = {gone, count, bytes, oldest, count > 0 and lives or 0, age, largest}
+for i, number in ipairs(numbers) do
+  if not isKnown or tonumber(known[i + 2]) ~= number then
+    written[#written + 1] = fields[i]
+    written[#written + 1] = text(number)
+  end
+end
+if not isKnown then
+  written[#written + 1] = 'epoch'
+  written[#written + 1] = epoch
+end
+redis.call('HSET', hash, unpack(written))
 if isProlonged then
   redis.call('PEXPIREAT', stream, text(lives))
   redis.call('PEXPIRE', hash, text(math.max(2 * span, age) + span / 8 + slack))
 end
-return cursor
+return cursors
 `)
 
 /**

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { HistoryBounds } from '../../history.ts'
+import { type Deferred, deferred } from '../broker/deferred.ts'
 import { decodeCursor, encodeCursor, type Position } from '../cursor.ts'
 import type { Replay, ReplayedPublication, ReplayRequest } from '../layer.ts'
 import { FENCE, FLUSH, FORGET, HELLO, PUBLISH, REPLAY, SPAN_MS } from './history-scripts.ts'
@@ -13,6 +14,10 @@ const GROUPS_A_SCRIPT = 64
 /** What a node that comes back holds of what it missed, at most: about so many characters of JSON. */
 const RECOVERY_BYTES = 32 * 1024 * 1024
 
+/** Publications that one script takes, at most, and characters of JSON: while it runs, the server does nothing else. */
+const MOST_IN_RUN = 64
+const MOST_RUN_SIZE = 64 * 1024
+
 /** Keys that a server looks at in one step of a scan. */
 const SCANNED_AT_ONCE = 1000
 
@@ -22,6 +27,8 @@ export class RedisHistory {
   readonly #keys: Keys
   readonly #shard: Shard
   readonly #common: readonly [run: string, seed: string, span: number]
+  /** What is yet to be sent of this turn. */
+  #run: Run | null = null
 
   /** @param spanMs so long at least it is known what a group had */
   constructor(wire: Wire, keys: Keys, spanMs = SPAN_MS) {
@@ -31,6 +38,7 @@ export class RedisHistory {
     const { runId, replicationId, isDurable, nodeId } = this.#shard.info
     const server = `${replicationId} ${isDurable ? 1 : 0} ${nodeId}`
     this.#common = [runId, `${randomBytes(3).toString('hex')} ${server}`, spanMs]
+    wire.beforeSend = () => this.#sendRun()
   }
 
   /**
@@ -51,20 +59,45 @@ export class RedisHistory {
     return { epoch, sequence: Number(sequence) }
   }
 
-  /** @returns the cursor */
-  publish(group: string, json: string, { count, ageMs, bytes }: HistoryBounds): Promise<string> {
+  /**
+   * Those of one group that come one after another in a turn of the event loop go out together: most of what each costs the server it costs once.
+   *
+   * @returns the cursor
+   */
+  publish(group: string, json: string, bounds: HistoryBounds): Promise<string> {
+    const answer = deferred<string>()
+    if (this.#run?.takes(group, json, bounds) !== true) {
+      this.#sendRun()
+      this.#run = new Run(group, bounds)
+      // Behind all that this turn has yet to send.
+      process.nextTick(() => this.#sendRun())
+    }
+    this.#run?.add(json, answer)
+    return answer.promise
+  }
+
+  /** What is gathered goes out before anything else does: the order of one sender. */
+  #sendRun(): void {
+    const run = this.#run
+    if (run === null) return
+    this.#run = null
+    const { group, bounds } = run
     const keys = this.#keys
-    return this.#wire.run(
+    const sending = this.#wire.run(
       PUBLISH,
       [keys.state, keys.hash(group), keys.stream(group)],
       ...this.#common,
       this.#wire.publishCommand,
       keys.group(group, true),
-      json,
-      count,
-      Math.ceil(ageMs),
-      bytes,
-    ) as Promise<string>
+      bounds.count,
+      Math.ceil(bounds.ageMs),
+      bounds.bytes,
+      ...run.texts,
+    )
+    sending.then(
+      (cursors) => run.answered(cursors as string[]),
+      (error) => run.failed(error),
+    )
   }
 
   /** What groups kept, all of which keep history. */
@@ -153,6 +186,56 @@ export class RedisHistory {
     ]
     return { epoch, sequence: Number(sequence), lost, hasMore: hasMore === 1, found, looked }
   }
+}
+
+/** Publications of one group that are sent together. */
+class Run {
+  readonly group: string
+  readonly bounds: HistoryBounds
+  readonly texts: string[] = []
+  readonly #answers: Deferred<string>[] = []
+  #size = 0
+
+  constructor(group: string, bounds: HistoryBounds) {
+    this.group = group
+    this.bounds = bounds
+  }
+
+  /** Whether another publication may go with these. */
+  takes(group: string, json: string, { count, ageMs, bytes }: HistoryBounds): boolean {
+    const { bounds, texts } = this
+    const isOurs =
+      group === this.group && count === bounds.count && ageMs === bounds.ageMs && bytes === bounds.bytes
+    return isOurs && texts.length < MOST_IN_RUN && this.#size + json.length <= MOST_RUN_SIZE
+  }
+
+  add(json: string, answer: Deferred<string>): void {
+    this.texts.push(json)
+    this.#size += json.length
+    this.#answers.push(answer)
+  }
+
+  /** @param cursors as the script says it: an error in place of the first that has not been published */
+  answered(cursors: readonly string[]): void {
+    let refusal: Error | null = null
+    for (const [index, { resolve, reject }] of this.#answers.entries()) {
+      const cursor = cursors[index] ?? ''
+      if (cursor.startsWith('!')) refusal = refused(cursor.slice(1))
+      if (refusal === null) resolve(cursor)
+      else reject(refusal)
+    }
+  }
+
+  failed(error: unknown): void {
+    for (const { reject } of this.#answers) reject(error)
+  }
+}
+
+/** An error as Redis answers with. */
+function refused(text: string): Error {
+  const error = new Error(text)
+  error.name = 'ReplyError'
+  return error
 }
 
 /** Calls `each` with the keys of one server that match a pattern, some at a time; keys that come meanwhile may be among them. */

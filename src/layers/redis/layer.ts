@@ -16,7 +16,7 @@ import type {
 } from '../layer.ts'
 import { Deliveries } from './deliveries.ts'
 import { historyLost } from './errors.ts'
-import { scan } from './history.ts'
+import { type RedisHistory, scan } from './history.ts'
 import { Keys } from './keys.ts'
 import type { RedisParts } from './options.ts'
 import { Queues } from './queues.ts'
@@ -185,18 +185,6 @@ export class RedisLayer implements ChannelLayer {
 
   /** Connects, adds all groups again, and goes on where the last session ended. */
   async #open(attempt: Attempt): Promise<RedisSession> {
-    const { clock, timeoutMs } = this.#parts
-    // Otherwise a node that has missed more than it can read in time would be tried for ever.
-    const tooLong = deferred<null>()
-    const stopTimer = clock.after(timeoutMs * RECOVERY_SHARE, () => tooLong.resolve(null))
-    try {
-      return await this.#openWithin(attempt, tooLong.promise)
-    } finally {
-      stopTimer()
-    }
-  }
-
-  async #openWithin(attempt: Attempt, tooLong: Promise<null>): Promise<RedisSession> {
     const { start, deliveries, interest } = this.#started()
     const { timeoutMs } = this.#parts
     const session = await RedisSession.open({
@@ -217,7 +205,7 @@ export class RedisLayer implements ChannelLayer {
     const onAbort = () => session.destroy()
     attempt.signal.addEventListener('abort', onAbort)
     try {
-      await this.#recover(session, attempt, interest.lost(), tooLong)
+      await this.#recover(session, attempt, interest.lost())
       return session
     } catch (error) {
       session.destroy()
@@ -227,12 +215,7 @@ export class RedisLayer implements ChannelLayer {
     }
   }
 
-  async #recover(
-    session: RedisSession,
-    attempt: Attempt,
-    groups: readonly string[],
-    tooLong: Promise<null>,
-  ): Promise<void> {
+  async #recover(session: RedisSession, attempt: Attempt, groups: readonly string[]): Promise<void> {
     const { start, deliveries, interest } = this.#started()
     const { wire, history } = session
     if (this.#parts.seeds !== null) this.#seeds = withoutRepeats([...session.addresses, ...this.#parts.seeds])
@@ -242,13 +225,27 @@ export class RedisLayer implements ChannelLayer {
     // First subscribed, then asked what was missed: nothing falls between. What is in both is told by its number.
     const kept = groups.filter((group) => start.historyOf(group) !== null)
     const after = deliveries.position
-    const replaying = after === null ? null : history.recover(kept, after, tooLong)
+    const replaying = after === null ? null : this.#read(history, kept, after)
     const [missed, reached] = await Promise.all([replaying, session.fence()])
     attempt.signal.throwIfAborted()
     interest.restored(groups)
     deliveries.resume(missed, decodeCursor(reached) ?? hello)
     this.#queues.attach(wire)
     this.#warn(start.sink, session.eviction)
+  }
+
+  /** What groups got after a position, or that it is too much. */
+  async #read(history: RedisHistory, groups: readonly string[], after: string): Promise<Replay> {
+    const { clock, timeoutMs } = this.#parts
+    // Otherwise a node that has missed more than it can read in time would be tried for ever. What connecting took is another matter: a server that stood still is no reason
+    // to give up what it has.
+    const tooLong = deferred<null>()
+    const stopTimer = clock.after(timeoutMs * RECOVERY_SHARE, () => tooLong.resolve(null))
+    try {
+      return await history.recover(groups, after, tooLong.promise)
+    } finally {
+      stopTimer()
+    }
   }
 
   #nextSeeds(): readonly Address[] | null {

@@ -1,5 +1,5 @@
 /** Channels in Redis: the scripts. A channel is a list of `<when it expires, in ms> <JSON>`, in one slot with the channel that wakes its readers. */
-import { defineScript } from './script.ts'
+import { defineScript } from '../broker/redis-script.ts'
 
 const COMMON = `
 local function time()

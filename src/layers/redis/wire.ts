@@ -1,5 +1,5 @@
 import { isFatal } from '../broker/redis-errors.ts'
-import type { Script } from './script.ts'
+import type { Script } from '../broker/redis-script.ts'
 import type { Servers, Shard } from './servers.ts'
 
 /** Hears what is published in a channel. Must not throw. */
@@ -16,6 +16,8 @@ export class Wire {
   readonly #isCluster: boolean
   readonly #onFatal: (error: unknown) => void
   readonly #listeners = new Map<string, Listener>()
+  /** Called before each command: what was put off goes first. */
+  beforeSend: () => void = () => {}
 
   /** @param onFatal a reply says that the session is of no use any more */
   constructor(servers: Servers, isCluster: boolean, onFatal: (error: unknown) => void) {
@@ -43,12 +45,14 @@ export class Wire {
 
   /** Runs a script where its first key is. */
   run(script: Script, keys: readonly string[], ...words: (string | number)[]): Promise<unknown> {
+    this.beforeSend()
     const { commands } = this.servers.shardOf(keys[0] as string)
     return this.#watched(commands.send('EVALSHA', script.sha, keys.length, ...keys, ...words))
   }
 
   /** Sends a command to a server. */
   send(shard: Shard, command: string, ...words: (string | number)[]): Promise<unknown> {
+    this.beforeSend()
     return this.#watched(shard.commands.send(command, ...words))
   }
 

@@ -63,7 +63,18 @@ describe.each(['core', 'pubsub'] as const)('%s', (protocol) => {
 
   test('a user who may not send hears of it where somebody waits, and the session goes on', async () => {
     const server = await startServer()
-    await server.command('ACL', 'SETUSER', 'few', 'on', '>secret', '+@all', '-eval', '-publish', '~*', '&*')
+    await server.command(
+      'ACL',
+      'SETUSER',
+      'few',
+      'on',
+      '>secret',
+      '+@all',
+      '-evalsha',
+      '-publish',
+      '~*',
+      '&*',
+    )
     const node = await startNode({ protocol, hosts: [server.url.replace('//', '//few:secret@')] })
     const { layer, statuses, reports, numbers } = node
     await layer.groupAdd('g')

@@ -286,6 +286,30 @@ test('a node that missed more than it can hold comes back, and says of which gro
   expect(recovery?.cursor).toBe(other.layer.position)
 })
 
+// What a node could have read in a moment was lost: the time for it had gone by while the server stood still, before it was asked for anything.
+test('a node whose connections took long gets what it missed all the same', async () => {
+  const server = await startServer()
+  const wire = await faultyWire(server.port)
+  ends.push(() => wire.close())
+  const clock = manualClock()
+  const node = await startNode({ url: `redis://${wire.host}:${wire.port}`, clock, timeoutMs: 10_000 })
+  const other = await startNode({ url: server.url })
+  await node.layer.groupAdd('kept.a')
+  await node.layer.refresh()
+  wire.cut()
+  await node.lost()
+  await other.layer.groupSend('kept.a', json(1))
+  wire.mend()
+  wire.stall('from broker')
+  clock.advance(100)
+  const isThere = async () => (await server.command('CLIENT', 'LIST')).split('\n').length >= 5
+  await server.until('both nodes are there, and who asks', isThere)
+  clock.advance(9_000)
+  wire.mend()
+  await node.ready()
+  expect(node.recoveries.map(({ lost, publications }) => [lost, publications.length])).toEqual([[[], 1]])
+})
+
 // Whatever was published in the channel of a group went to its clients, as if it were a message; and any text in the channel of all nodes became
 // the node's position.
 test('what others publish in its channels is dropped, reported once, and moves nothing', async () => {

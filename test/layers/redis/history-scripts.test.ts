@@ -13,6 +13,7 @@ import { Wire } from '../../../src/layers/redis/wire.ts'
 import { manualClock } from '../../../src/testing/index.ts'
 import { type RedisServer, startRedis } from '../../support/redis-server.ts'
 
+const range = (from: number, end: number) => Array.from({ length: end - from }, (_, n) => from + n)
 const AMPLE: HistoryBounds = { count: 1e6, ageMs: 1e9, bytes: 1e9 }
 let server: RedisServer
 let prefixes = 0
@@ -288,6 +289,54 @@ test('what may not be published is not kept', async () => {
   expect((await readAfter(null, 'a')).numbers).toEqual([0])
 })
 
+describe('publications of one turn', () => {
+  const callsOf = async () =>
+    /cmdstat_evalsha:calls=(\d+)/.exec(await server.command('INFO', 'commandstats'))?.[1]
+
+  // Each cost the server a script of its own, of which the publication was the smallest part.
+  test('to one group go out together, in order, and as many as a script may take', async () => {
+    const { keep, readAfter } = await openHistory()
+    await server.command('CONFIG', 'RESETSTAT')
+    const cursors = await Promise.all(Array.from({ length: 100 }, (_, n) => keep('a', n)))
+    expect(cursors.map((cursor) => Number(cursor.split('.')[1]))).toEqual(range(1, 101))
+    expect(await callsOf()).toBe('2')
+    expect((await readAfter(null, 'a')).numbers).toEqual(range(0, 100))
+  })
+
+  test('with other bounds, or other groups between, keep their order', async () => {
+    const { keep, readAfter } = await openHistory()
+    const cursors = await Promise.all([
+      keep('a', 0),
+      keep('a', 1, { ...AMPLE, count: 1 }),
+      keep('b', 2),
+      keep('a', 3, { ...AMPLE, count: 1 }),
+    ])
+    expect(cursors.map((cursor) => Number(cursor.split('.')[1]))).toEqual([1, 2, 3, 4])
+    expect((await readAfter(null, 'a', 'b')).numbers).toEqual([2, 3])
+  })
+
+  test('go out before whatever is sent after them', async () => {
+    const { keep, keys, wire } = await openHistory()
+    const heard: string[] = []
+    await wire.subscribe(keys.group('a', true), (payload) => void heard.push(payload.toString().slice(-1)))
+    const publishing = [keep('a', 0), keep('a', 1)]
+    const other = wire.publish(keys.group('a', true), 'x')
+    const last = keep('a', 2)
+    await Promise.all([...publishing, other, last])
+    await server.until('all came', async () => heard.length === 4)
+    expect(heard).toEqual(['}', '}', 'x', '}'])
+  })
+
+  test('are refused together', async () => {
+    const { keep, keys, wire } = await openHistory()
+    await server.command('ACL', 'SETUSER', 'silent', 'on', 'nopass', '~*', '+@all', 'resetchannels')
+    await wire.send(wire.servers.shardOf(keys.state), 'AUTH', 'silent', '')
+    const outcomes = await Promise.allSettled([keep('a', 0), keep('a', 1)])
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    expect(await server.command('XLEN', keys.stream('a'))).toBe('0')
+  })
+})
+
 /** What is done, by turns; without age, since nobody can turn a server's clock. */
 const GROUPS = ['few', 'small', 'tight', 'ample', '__proto__']
 const BOUNDS: Readonly<Record<string, HistoryBounds>> = {
@@ -298,16 +347,20 @@ const BOUNDS: Readonly<Record<string, HistoryBounds>> = {
 }
 const boundsOf = (group: string) =>
   Object.hasOwn(BOUNDS, group) ? (BOUNDS[group] as HistoryBounds) : { ...AMPLE, count: 1 }
+const size = fc.oneof(
+  { weight: 9, arbitrary: fc.nat({ max: 100 }) },
+  { weight: 1, arbitrary: fc.constant(400) },
+)
 const step = fc.oneof(
   {
     weight: 12,
     arbitrary: fc.record({
       kind: fc.constant('publish' as const),
-      group: fc.constantFrom(...GROUPS),
-      size: fc.oneof(
-        { weight: 9, arbitrary: fc.nat({ max: 100 }) },
-        { weight: 1, arbitrary: fc.constant(400) },
-      ),
+      // In one turn: what goes to one group without a break goes out together.
+      runs: fc.array(fc.tuple(fc.constantFrom(...GROUPS), fc.array(size, { minLength: 1, maxLength: 6 })), {
+        minLength: 1,
+        maxLength: 3,
+      }),
     }),
   },
   {
@@ -328,7 +381,7 @@ const step = fc.oneof(
 
 test('any publications and replays come to what a memory layer makes of them', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
       const { history } = await openHistory()
       const model = new MemoryHistory({ maxBytes: 1e9, clock: manualClock(), newEpoch: () => 'm' })
       /** Cursors of both, of the present epoch. */
@@ -336,9 +389,14 @@ test('any publications and replays come to what a memory layer makes of them', a
       const toModel = (cursor: string) => cursors.find(([redis]) => redis === cursor)?.[1] ?? cursor
       for (const [turn, one] of steps.entries()) {
         if (one.kind === 'publish') {
-          const json = JSON.stringify({ type: 'model', turn, text: 'é'.repeat(one.size) })
-          const cursor = await history.publish(one.group, json, boundsOf(one.group))
-          cursors.push([cursor, model.append(one.group, json, boundsOf(one.group)).cursor as string])
+          const sent = one.runs.flatMap(([group, sizes]) =>
+            sizes.map((size) => {
+              const json = JSON.stringify({ type: 'model', turn, text: 'é'.repeat(size) })
+              const kept = model.append(group, json, boundsOf(group)).cursor as string
+              return [history.publish(group, json, boundsOf(group)), kept] as const
+            }),
+          )
+          for (const [publishing, kept] of sent) cursors.push([await publishing, kept])
         } else if (one.kind === 'flush') {
           await history.flush()
           model.clear()
