@@ -1,5 +1,5 @@
 /** Every route: its successes, its errors, and that the description knows of each and of no other. */
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { Refusal } from '../../src/errors.ts'
 import { begin } from './api-server.ts'
 import { messageTests } from './routes-messages.ts'
@@ -21,7 +21,13 @@ test('the description holds what these tests have seen, and nothing more', async
     }
   }
   await sendTooSlowly()
-  await sendTooManyKeys()
+  // Time stands still: on a slow machine so much of it passes on the way that a key is listened to again.
+  const now = vi.spyOn(performance, 'now').mockReturnValue(performance.now())
+  try {
+    await sendTooManyKeys()
+  } finally {
+    now.mockRestore()
+  }
   // The other half, that nothing undescribed was seen, is checked with each answer.
   expect([...described.all].filter((one) => !described.seen.has(one))).toEqual([])
   expect(described.all.size).toBeGreaterThan(60)
