@@ -81,7 +81,7 @@ const MAY_USE: Readonly<Record<string, RegExp>> = {
   'layers/file-journal': /^node:(crypto|fs|net|path|timers\/promises|zlib)$/,
   'layers/django': /^(ioredis|node:(crypto|zlib))$/,
   'layers/redis': /^(ioredis|node:crypto)$/,
-  'layers/broker': /^ioredis$/,
+  'layers/broker': /^(ioredis|node:crypto)$/,
   testing: /^node:(assert(\/strict)?|timers\/promises|crypto|net)$/,
   load: /^(hdr-histogram-js|ws|node:.*)$/,
   api: /^(zod|prom-client|node:(http|crypto|buffer|util|stream|events))$/,

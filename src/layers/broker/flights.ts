@@ -8,28 +8,23 @@ interface Flight {
   readonly until: number
 }
 
-/** Options of {@link Flights}. */
-interface FlightsOptions {
-  readonly clock: Clock
-  readonly timeoutMs: number
-  /** Makes the error of an operation that was not answered in time. */
-  tooLate(): unknown
-  /** What an operation that fails rejects with. */
-  errorOf(error: unknown): unknown
-}
-
 /**
  * Operations that wait for a broker's answer. One timer for all: a deadline costs an entry in a set, since thousands of publications
  * may be under way.
  */
 export class Flights {
-  readonly #options: FlightsOptions
+  readonly #clock: Clock
+  readonly #timeoutMs: number
+  readonly #tooLate: () => unknown
   /** Oldest first, as all wait equally long. */
   readonly #flights = new Set<Flight>()
   #stopTimer: (() => void) | null = null
 
-  constructor(options: FlightsOptions) {
-    this.#options = options
+  /** @param tooLate makes the error of an operation that was not answered in time */
+  constructor(clock: Clock, timeoutMs: number, tooLate: () => unknown) {
+    this.#clock = clock
+    this.#timeoutMs = timeoutMs
+    this.#tooLate = tooLate
   }
 
   get size(): number {
@@ -38,11 +33,10 @@ export class Flights {
 
   /** What the operation settles with, unless {@link fail} or the deadline comes first. */
   follow<T>(operation: Promise<T>): Promise<T> {
-    const { clock, timeoutMs } = this.#options
     return new Promise((resolve, reject) => {
-      const flight = { reject, until: clock.now() + timeoutMs }
+      const flight = { reject, until: this.#clock.now() + this.#timeoutMs }
       this.#flights.add(flight)
-      this.#stopTimer ??= clock.after(SWEEP_MS, () => this.#sweep())
+      this.#stopTimer ??= this.#clock.after(SWEEP_MS, () => this.#sweep())
       operation.then(
         (value) => {
           this.#land(flight)
@@ -50,7 +44,7 @@ export class Flights {
         },
         (error) => {
           this.#land(flight)
-          reject(this.#options.errorOf(error))
+          reject(error)
         },
       )
     })
@@ -70,14 +64,13 @@ export class Flights {
   }
 
   #sweep(): void {
-    const { clock, tooLate } = this.#options
     this.#stopTimer = null
-    const now = clock.now()
+    const now = this.#clock.now()
     for (const flight of this.#flights) {
       if (flight.until > now) break
       this.#flights.delete(flight)
-      flight.reject(tooLate())
+      flight.reject(this.#tooLate())
     }
-    if (this.#flights.size > 0) this.#stopTimer = clock.after(SWEEP_MS, () => this.#sweep())
+    if (this.#flights.size > 0) this.#stopTimer = this.#clock.after(SWEEP_MS, () => this.#sweep())
   }
 }

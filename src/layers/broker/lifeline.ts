@@ -75,13 +75,9 @@ export class Lifeline<S extends Session> {
     this.#options = options
     this.#backoff = options.backoff ?? new Backoff()
     const { broker, clock, timeoutMs } = options
-    this.#flights = new Flights({
-      clock,
-      timeoutMs,
-      tooLate: () =>
-        unknown(`${broker} did not answer within ${timeoutMs} ms: it may have been sent or not.`),
-      errorOf: (error) => this.#errorOf(error),
-    })
+    this.#flights = new Flights(clock, timeoutMs, () =>
+      unknown(`${broker} did not answer within ${timeoutMs} ms: it may have been sent or not.`),
+    )
   }
 
   get isClosed(): boolean {
@@ -105,15 +101,14 @@ export class Lifeline<S extends Session> {
    * @throws {GroupcastError} `layer-unavailable`: nothing has happened; `layer-timeout`: it may have; `hub-closed`; and what the operation
    *   throws of groupcast's own errors
    */
-  run<T>(operation: (session: S) => Promise<T>): Promise<T> {
+  async run<T>(operation: (session: S) => Promise<T>): Promise<T> {
+    this.#assertOpen()
+    const session = this.#session
+    if (session === null) throw this.#unavailable()
     try {
-      this.#assertOpen()
-      const session = this.#session
-      if (session === null) throw this.#unavailable()
-      // No `await`: what each publication goes through costs more than the publication.
-      return this.#flights.follow(operation(session))
+      return await this.#flights.follow(operation(session))
     } catch (error) {
-      return Promise.reject(this.#errorOf(error))
+      throw this.#errorOf(error)
     }
   }
 

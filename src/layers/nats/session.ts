@@ -224,7 +224,7 @@ export class NatsSession implements Session {
   }
 
   /** Sends to a group that keeps no history. Resolves when the server has it. */
-  publish(group: string, json: string): Promise<null> {
+  publish(group: string, json: string): Promise<void> {
     return this.#wire.publishConfirmed(this.#host.subjects.group(group), json)
   }
 
@@ -234,8 +234,8 @@ export class NatsSession implements Session {
   }
 
   /** Sends to something on another node. Resolves when the server has it. */
-  async pushTo(nodeId: string, channel: string, json: string): Promise<void> {
-    await this.#wire.publishConfirmed(this.#host.subjects.node(nodeId, channel), json)
+  pushTo(nodeId: string, channel: string, json: string): Promise<void> {
+    return this.#wire.publishConfirmed(this.#host.subjects.node(nodeId, channel), json)
   }
 
   /** From now on, what comes is handed on; first what came meanwhile. */

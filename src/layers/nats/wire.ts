@@ -118,14 +118,12 @@ export class Wire {
     this.#connection.publish(subject, bytes, options)
   }
 
-  /** Resolves when the server has it. @throws {Refused} (by a rejection) without the permission; what {@link publish} throws, at once */
-  publishConfirmed(subject: string, text: string): Promise<null> {
+  /** Resolves when the server has it. @throws {Refused} without the permission */
+  async publishConfirmed(subject: string, text: string): Promise<void> {
     const denials = this.#denials.get(subject)
     this.publish(subject, text)
-    return this.flush().then(() => {
-      if (this.#denials.get(subject) !== denials) throw denied('publish', subject)
-      return null
-    })
+    await this.flush()
+    if (this.#denials.get(subject) !== denials) throw denied('publish', subject)
   }
 
   /** Sends and resolves with the first answer. @throws {Refused} when nobody listens there, and without the permission */
