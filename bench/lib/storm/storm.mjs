@@ -76,6 +76,11 @@ export class Storm {
     return this.witnesses.filter(({ isComplete }) => !isComplete)
   }
 
+  /** How often they have been open so far, all together. */
+  get opens() {
+    return this.witnesses.reduce((total, { opens }) => total + opens, 0)
+  }
+
   /** Ends it, and says what came of it. */
   async end() {
     for (const client of this.#clients) client.close()
@@ -85,7 +90,7 @@ export class Storm {
     return {
       ...audit(this.witnesses, this.ledger),
       cuts: this.proxy.cuts,
-      opens: sum(({ opens }) => opens),
+      opens: this.opens,
       resets: sum(({ resets }) => resets),
       received: sum((witness) =>
         witness.groups.reduce((total, group) => total + witness.numbersOf(group).length, 0),
