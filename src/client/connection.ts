@@ -127,9 +127,11 @@ export function openConnection(
       const late = () => settle(new ClientError('reply-timeout', 'No answer'))
       const cancel = clock.after(replyTimeoutMs, late)
       replies.set(reply, settle)
-      link
-        ?.send(text, connection.id, abort.signal)
-        ?.catch((error) => settle(error instanceof ClientError ? error : disconnected(error)))
+      link?.send(text, connection.id, abort.signal)?.catch((error) => {
+        settle(error instanceof ClientError ? error : disconnected(error))
+        // `unknown-connection`: the stream is cut, and this end has not heard of it. Joins are asked for again.
+        if (/unk/.test(error.code)) end(disconnected(error))
+      })
     })
 
   const connection: Connection = {

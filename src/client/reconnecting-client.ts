@@ -160,7 +160,7 @@ export function createClient(base: URL, settings: Settings): Client<AnyMessages>
     isUrgent = true
     wake()
     // Not `connection-lost`: it is not the transport's fault.
-    connection?.end(new ClientError('disconnected', 'Network'))
+    connection?.end(new ClientError('disconnected', 'No connection'))
   }
 
   const pageListeners: readonly (readonly [type: string, listener: EventListenerLike])[] = [

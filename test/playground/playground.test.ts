@@ -240,7 +240,7 @@ describe.skipIf(CHROMIUM_PATH === '')('the playground', { timeout: 60_000 }, () 
     const page = await open()
     await page.route('**/events?*', (route) => route.fulfill({ status: 403, body: 'no' }))
     for (const [format, text] of [
-      ['library', 'The server answered 403.'],
+      ['library', 'Server: 403.'],
       ['plain', 'The answer was not an event stream: EventSource stops for good.'],
     ] as const) {
       await choose(page, 'sse', format)
