@@ -42,6 +42,7 @@ export default defineConfig({
           name: 'uws',
           include: [
             'test/transports/**/*.test.ts',
+            'test/api/**/*.test.ts',
             'test/server/server.test.ts',
             'test/cli/serve.test.ts',
             'test/{storm,leak}.test.ts',

@@ -67,6 +67,8 @@ class UwsApiRequest extends UwsConnectionRequest implements ApiRequest {
   }
 
   #collect(maxBytes: number): Promise<Uint8Array> {
+    // Its client may wait for an answer before it sends any of it.
+    if (Number(this.header('content-length')) > maxBytes) return Promise.reject(tooLarge('body', maxBytes))
     return new Promise((resolve, reject) => {
       const done = (body: Buffer | 'too-large' | 'gone') => {
         if (body === 'too-large') reject(tooLarge('body', maxBytes))
