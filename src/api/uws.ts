@@ -143,6 +143,9 @@ async function writeStream(
   }
   try {
     for await (const text of body) {
+      // Not at the end of a handler that has read more of the body: one cork holds all that is written there, and what does not fit is lost
+      // where the system takes nothing more (builds before 20.77).
+      await new Promise((resolve) => setImmediate(resolve))
       const bytes = Buffer.from(text)
       for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
         if (exchange.isOver) return
