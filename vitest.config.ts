@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config'
 
 const source = (path: string) => new URL(path, import.meta.url).pathname
 
+const LONG = ['test/layers/redis/broker-sets.test.ts']
+
 export default defineConfig({
   resolve: {
     alias: [
@@ -31,9 +33,14 @@ export default defineConfig({
         test: {
           name: 'node',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/transports/uws/**'],
+          exclude: ['test/transports/uws/**', ...LONG],
           provide: { backend: 'node' },
         },
+      },
+      {
+        // By name only (`npm run test:long`): what takes minutes, and holds promises that other tests hold as well, over more servers.
+        extends: true,
+        test: { name: 'long', include: LONG, provide: { backend: 'node' } },
       },
       {
         // The same tests over the other server back end.
@@ -43,6 +50,7 @@ export default defineConfig({
           include: [
             'test/transports/**/*.test.ts',
             'test/raw/**/*.test.ts',
+            'test/api/**/*.test.ts',
             'test/server/server.test.ts',
             'test/cli/serve.test.ts',
             'test/{storm,leak}.test.ts',
@@ -54,7 +62,7 @@ export default defineConfig({
       },
     ],
     // Most of the time tests wait for sockets, processes and browsers: more workers than cores use it.
-    maxWorkers: 3,
+    maxWorkers: 4,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // CI counts from the runner's own report.

@@ -97,10 +97,16 @@ async function rage(storm: Storm, hubs: readonly TestHub[], weather: Weather, ra
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
   proxy.calm()
-  await until('everybody is there', () => storm.absent.length === 0)
+  await untilNone('everybody is there', () => storm.absent)
   for (const group of storm.groups) await publish(group)
-  await until('everybody has the last messages', () => storm.incomplete.length === 0).catch((error) => {
-    throw new Error(`${error.message}: ${storm.incomplete.map(({ complaint }) => complaint).join('; ')}`)
+  await untilNone('everybody has the last messages', () => storm.incomplete)
+}
+
+/** Waits until nobody is left, or says what they complain of. */
+async function untilNone(what: string, left: () => Storm['absent']): Promise<void> {
+  await until(what, () => left().length === 0).catch((error) => {
+    const complaints = left().map(({ complaint }) => complaint)
+    throw new Error(`${error.message}: ${complaints.join('; ')}`)
   })
 }
 

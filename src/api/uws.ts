@@ -73,6 +73,8 @@ class UwsApiRequest extends UwsConnectionRequest implements ApiRequest {
   }
 
   #collect(maxBytes: number): Promise<Uint8Array> {
+    // Its client may wait for an answer before it sends any of it.
+    if (Number(this.header('content-length')) > maxBytes) return Promise.reject(tooLarge('body', maxBytes))
     return new Promise((resolve, reject) => {
       const done = (body: Buffer | 'too-large' | 'gone') => {
         if (body === 'too-large') reject(tooLarge('body', maxBytes))
@@ -149,6 +151,9 @@ async function writeStream(
   }
   try {
     for await (const text of body) {
+      // Not at the end of a handler that has read more of the body: one cork holds all that is written there, and what does not fit is lost
+      // where the system takes nothing more (builds before 20.77).
+      await new Promise((resolve) => setImmediate(resolve))
       const bytes = Buffer.from(text)
       for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
         if (exchange.isOver) return

@@ -1,11 +1,10 @@
-/** The API of a fake hub on a real server of node:http, and a client that can send what browsers would not. */
-import { createServer, request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+/** The API of a fake hub on a real server, and a client that can send what browsers would not. */
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { onTestFinished } from 'vitest'
 import { createApi } from '../../src/api/api.ts'
-import type { ApiOptions } from '../../src/api/contract.ts'
-import { apiListener } from '../../src/api/node.ts'
+import type { Api, ApiOptions } from '../../src/api/contract.ts'
 import type { ErrorContext } from '../../src/hub/hub-api.ts'
+import { serverKind, type TestServer } from '../support/servers.ts'
 import { Described, type Description } from './described.ts'
 import { FakeHub } from './fake-hub.ts'
 
@@ -27,7 +26,7 @@ export interface SendOptions {
 
 export interface TestApi {
   readonly hub: FakeHub
-  readonly server: Server
+  readonly server: TestServer
   readonly port: number
   readonly errors: { readonly error: unknown; readonly context: ErrorContext }[]
   readonly described: Described
@@ -38,21 +37,16 @@ export interface TestApi {
 /** Starts an API; it ends with the test. */
 export async function startTestApi(options: Partial<ApiOptions> = {}): Promise<TestApi> {
   const api = await openTestApi(options)
-  onTestFinished(() => closeServer(api.server))
+  onTestFinished(() => api.server.stop())
   return api
 }
 
-/** Like {@link startTestApi}, for a whole file: to be closed with {@link closeServer}. */
+/** Like {@link startTestApi}, for a whole file: its server is to be stopped. */
 export async function openTestApi(options: Partial<ApiOptions> = {}): Promise<TestApi> {
   const hub = new FakeHub()
   const errors: { error: unknown; context: ErrorContext }[] = []
   const onError = (error: unknown, context: ErrorContext) => errors.push({ error, context })
-  const listener = apiListener(createApi(hub, { version: '1.2.3', onError, ...options }))
-  const server = createServer((request, response) => {
-    if (!listener(request, response)) response.writeHead(418).end('the application')
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
+  const { server, port } = await openServer(createApi(hub, { version: '1.2.3', onError, ...options }))
   // The description is asked for by the name that the server may have to go by.
   const [host = '127.0.0.1'] = options.allowedHosts ?? []
   const openapi = await exchange(port, 'GET', '/api/openapi.json', { headers: { Host: host } })
@@ -72,9 +66,17 @@ export async function openTestApi(options: Partial<ApiOptions> = {}): Promise<Te
   }
 }
 
-export async function closeServer(server: Server): Promise<void> {
-  server.closeAllConnections()
-  await new Promise((resolve) => server.close(resolve))
+/** Serves any API; it ends with the test. */
+export async function serveApi(api: Api): Promise<{ readonly server: TestServer; readonly port: number }> {
+  const served = await openServer(api)
+  onTestFinished(() => served.server.stop())
+  return served
+}
+
+async function openServer(api: Api) {
+  const server = serverKind.createApi(api)
+  const { port } = new URL(await server.listen())
+  return { server, port: Number(port) }
 }
 
 /** A POST whose body begins and does not go on, and its answer. */

@@ -1,14 +1,12 @@
 /** The HTTP API and real clients while the layer's broker is gone. */
-import { createServer } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
 import { createApi } from '../../src/api/api.ts'
-import { apiListener } from '../../src/api/node.ts'
 import { createHub } from '../../src/create-hub.ts'
 import { GroupcastError } from '../../src/errors.ts'
 import { groupsConsumer } from '../../src/groups-consumer.ts'
 import { memoryBroker } from '../../src/layers/memory.ts'
 import { openClient } from '../support/clients.ts'
-import { listen, stop } from '../support/hub-server.ts'
+import { serverKind } from '../support/servers.ts'
 import { severableLayer } from '../support/severable-layer.ts'
 import { until } from '../support/until.ts'
 
@@ -17,17 +15,15 @@ async function start() {
   const layer = severableLayer(broker)
   const errors: unknown[] = []
   const onError = (error: unknown) => errors.push(error)
-  const hub = createHub({ layer, groups: [{ match: 'kept.*', history: {} }], onError })
+  const backend = serverKind.backend()
+  const hub = createHub({ layer, backend, groups: [{ match: 'kept.*', history: {} }], onError })
   hub.consumer('/events', groupsConsumer())
-  const isApi = apiListener(createApi(hub, { version: '0', onError }))
-  const server = createServer((request, response) => {
-    if (!isApi(request, response)) response.writeHead(404).end()
-  })
-  hub.attach(server)
-  const url = await listen(server)
+  const server = serverKind.createApi(createApi(hub as never, { version: '0', onError }))
+  server.attach(hub as never)
+  const url = await server.listen()
   onTestFinished(async () => {
     await hub.close({ deadlineMs: 1_000 })
-    await stop(server)
+    await server.stop()
   })
   const post = async (path: string, body: string, type = 'application/json') => {
     const response = await fetch(url + path, { method: 'POST', headers: { 'Content-Type': type }, body })

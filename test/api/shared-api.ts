@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect } from 'vitest'
 import type { ApiOptions } from '../../src/api/contract.ts'
 import { ERRORS, type ErrorCode } from '../../src/errors.ts'
-import { type Answer, closeServer, openTestApi, type SendOptions, type TestApi } from './api-server.ts'
+import { type Answer, openTestApi, type SendOptions, type TestApi } from './api-server.ts'
 import { FakeHub } from './fake-hub.ts'
 
 const KEY = 'a-key'
@@ -26,7 +26,7 @@ export function shareTestApi(options: Partial<ApiOptions>): SharedApi {
   beforeAll(async () => {
     api = await openTestApi({ apiKeys: [KEY], ...options })
   })
-  afterAll(() => closeServer(opened().server))
+  afterAll(() => opened().server.stop())
   beforeEach(() => {
     const { hub, errors } = opened()
     const { status } = new FakeHub()

@@ -8,7 +8,12 @@ import type { AddressInfo } from 'node:net'
 import { nodeBackend, type Hub as TypedHub } from 'groupcast'
 import { importUws, type UwsApp, type UwsModule, uwsBackend } from 'groupcast/transports/uws'
 import { inject } from 'vitest'
+import type { Api } from '../../src/api/contract.ts'
+import { apiListener } from '../../src/api/node.ts'
+import { uwsApiHandler } from '../../src/api/uws.ts'
 import type { ServerBackend } from '../../src/transports/backend.ts'
+import { TrustedProxies } from '../../src/transports/trusted-proxies.ts'
+import { sendAnswer } from '../../src/transports/uws/answer.ts'
 import { Exchange, WholeBody } from '../../src/transports/uws/body.ts'
 import { CERTIFICATE, certificateFiles } from './certificate.ts'
 
@@ -24,6 +29,8 @@ interface Nature {
   readonly explainsFaults: boolean
   /** Every byte of a client is a sign of life; else whole messages, pings and pongs are. */
   readonly hearsParts: boolean
+  /** An answer before the end of the request's body says that the connection closes; else it only closes. */
+  readonly saysClose: boolean
   /** It stops reading from a client that sends more than is handled; else it closes that client when too much waits. */
   readonly stopsReading: boolean
   /** What a client sends before the answer to its handshake, against RFC 6455, is heard. */
@@ -68,6 +75,8 @@ export interface TestServer {
   close(): Promise<void>
   /** Ends it with all that is open. */
   stop(): Promise<void>
+  /** How many connections there are, or, where it cannot count them, requests of the API that are under way. */
+  busy(): Promise<number>
   /** The server itself where it is one of `node:http`, for what is about its sockets and listeners. */
   readonly node: Server | null
 }
@@ -79,7 +88,11 @@ export interface ServerKind {
   readonly missing: string | null
   backend(options?: { readonly trustedProxies?: readonly string[] }): ServerBackend<never>
   create(app?: TestApp, options?: { readonly tls?: boolean }): TestServer
+  /** One with the HTTP API; what is not the API's is answered 418. */
+  createApi(api: Api): TestServer
 }
+
+const TEAPOT = { status: 418, headers: {}, body: 'the application' } as const
 
 const DEFAULT_APP: TestApp = (_request, response) => response.end('app', 404)
 
@@ -89,6 +102,7 @@ const node: ServerKind = {
   nature: {
     explainsFaults: true,
     hearsParts: true,
+    saysClose: true,
     stopsReading: true,
     hearsEarlyFrames: true,
     pipelines: true,
@@ -122,22 +136,34 @@ const node: ServerKind = {
           },
         },
       )
-    const server = tls ? createSecureServer(CERTIFICATE, listener) : createServer(listener)
-    const close = () => new Promise<void>((resolve) => server.close(() => resolve()))
-    return {
-      node: server,
-      attach: (hub) => void hub.attach(server),
-      async listen() {
-        await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-        return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-      },
-      close,
-      async stop() {
-        server.closeAllConnections()
-        await close()
-      },
-    }
+    return nodeServer(tls ? createSecureServer(CERTIFICATE, listener) : createServer(listener))
   },
+  createApi(api) {
+    const isApi = apiListener(api)
+    return nodeServer(
+      createServer((request, response) => {
+        if (!isApi(request, response)) response.writeHead(TEAPOT.status).end(TEAPOT.body)
+      }),
+    )
+  },
+}
+
+function nodeServer(server: Server): TestServer {
+  const close = () => new Promise<void>((resolve) => server.close(() => resolve()))
+  return {
+    node: server,
+    attach: (hub) => void hub.attach(server),
+    async listen() {
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    },
+    close,
+    async stop() {
+      server.closeAllConnections()
+      await close()
+    },
+    busy: () => new Promise((resolve) => server.getConnections((_error, count) => resolve(count))),
+  }
 }
 
 /** The module, or why it is not there. */
@@ -154,6 +180,7 @@ const uWebSockets: ServerKind = {
   nature: {
     explainsFaults: false,
     hearsParts: false,
+    saysClose: false,
     stopsReading: false,
     hearsEarlyFrames: false,
     pipelines: false,
@@ -168,11 +195,7 @@ const uWebSockets: ServerKind = {
     const module = present()
     const { key, cert } = certificateFiles()
     const server = tls ? module.SSLApp({ key_file_name: key, cert_file_name: cert }) : module.App()
-    let token: object | false = false
-    let isRouted = false
-    const route = () => {
-      if (isRouted) return
-      isRouted = true
+    return uwsServer(server, () => {
       server.any('/*', (response, request) => {
         const exchange = new Exchange(response, true)
         const isUpgrade = request.getHeader('upgrade') === 'websocket'
@@ -207,33 +230,58 @@ const uWebSockets: ServerKind = {
           },
         )
       })
-    }
-    const close = () => {
-      if (token !== false) module.us_listen_socket_close(token)
-      token = false
-    }
-    return {
-      node: null,
-      attach: (hub) => void hub.attach(server as never),
-      listen() {
-        route()
-        return new Promise((resolve, reject) => {
-          server.listen('127.0.0.1', 0, module.LIBUS_LISTEN_EXCLUSIVE_PORT, (got) => {
-            token = got
-            if (got === false) reject(new Error('It could not listen.'))
-            else resolve(`http://127.0.0.1:${module.us_socket_local_port(got)}`)
-          })
-        })
-      },
-      async close() {
-        close()
-      },
-      async stop() {
-        close()
-        ;(server as UwsApp & { close(): void }).close()
-      },
-    }
+    })
   },
+  createApi(api) {
+    const server = present().App()
+    let underWay = 0
+    const follow = (work: Promise<void>) => {
+      underWay++
+      void work.finally(() => underWay--)
+    }
+    const settings = { encrypted: false, trustedProxies: new TrustedProxies([]) }
+    const isApi = uwsApiHandler(api, settings, follow)
+    const route = () => {
+      server.any('/*', (response, request) => {
+        if (!isApi(response, request)) sendAnswer(response, TEAPOT)
+      })
+    }
+    return uwsServer(server, route, async () => underWay)
+  },
+}
+
+/** @param route adds the routes of the application, which come after those of the hub */
+function uwsServer(server: UwsApp, route: () => void, busy = async () => 0): TestServer {
+  const module = present()
+  let token: object | false = false
+  let isRouted = false
+  const close = () => {
+    if (token !== false) module.us_listen_socket_close(token)
+    token = false
+  }
+  return {
+    node: null,
+    attach: (hub) => void hub.attach(server as never),
+    listen() {
+      if (!isRouted) route()
+      isRouted = true
+      return new Promise((resolve, reject) => {
+        server.listen('127.0.0.1', 0, module.LIBUS_LISTEN_EXCLUSIVE_PORT, (got) => {
+          token = got
+          if (got === false) reject(new Error('It could not listen.'))
+          else resolve(`http://127.0.0.1:${module.us_socket_local_port(got)}`)
+        })
+      })
+    },
+    async close() {
+      close()
+    },
+    async stop() {
+      close()
+      server.close()
+    },
+    busy,
+  }
 }
 
 /** The server that this run of the suite is about. */
