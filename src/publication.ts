@@ -69,6 +69,11 @@ export class Publication {
     return this.#envelope
   }
 
+  /** The same without a cursor to resume from: for a client that has yet to get older ones of other groups. */
+  asPast(): Publication {
+    return new Publication(this.group, this.json, null, this.slow, this.past ?? this.cursor)
+  }
+
   /** A copy of the message for one handler. */
   message(): { type: string } {
     return JSON.parse(this.json) as { type: string }

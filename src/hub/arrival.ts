@@ -55,9 +55,7 @@ export class Arrival {
       return this.#resume(kept, this.#after)
     }
     if (this.#counts === null || this.#counts.size === 0) return this.#sinceKnocked(kept)
-    const past = await this.#newest(kept, this.#counts)
-    this.#hasCursor = past.publications.length > 0
-    return past
+    return this.#newest(kept, this.#counts)
   }
 
   /** Joining takes its time: what its groups got meanwhile comes after the cursor that it starts with, so it must not be missing. */
@@ -80,14 +78,21 @@ export class Arrival {
   async #newest(groups: readonly string[], counts: ReadonlyMap<string, number>): Promise<Past> {
     const wanted = new Map(groups.flatMap((group) => entryOf(counts, group)))
     const newest = await this.#recall.newest(wanted, 'resumed')
-    if (this.#knocked === null) return newest
+    if (this.#knocked === null) return this.#startingWith(newest)
     const since = await this.#recall.resume(groups, this.#knocked)
-    // More came meanwhile than a group keeps: what it has now, and what was held back for the client.
-    if (since.lost.length > 0) return { ...(await this.#recall.newest(wanted, 'resumed')), lost: [] }
+    // More came meanwhile than a group keeps: what it has now, and what was held back for the client. That is older in part, of other groups:
+    // cursors ahead of it would say that it has come.
+    if (since.lost.length > 0) return { ...(await this.#recall.newest(wanted, 'joined')), lost: [] }
     // By cursor: large publications are not shared, so they are not the same objects.
     const later = new Set(since.publications.map(({ cursor }) => cursor))
     const older = newest.publications.filter(({ cursor }) => !later.has(cursor))
-    return { ...since, publications: [...older, ...since.publications] }
+    return this.#startingWith({ ...since, publications: [...older, ...since.publications] })
+  }
+
+  /** Its first cursor comes with the past, if there is any. */
+  #startingWith(past: Past): Past {
+    this.#hasCursor = past.publications.length > 0
+    return past
   }
 }
 

@@ -4,7 +4,7 @@ import type { Control, WireFormat } from '../wire/wire-format.ts'
 import { Arrival } from './arrival.ts'
 import type { Counters } from './connection-host.ts'
 import { NOTHING_MORE, type Outbox } from './outbox.ts'
-import type { Past, Place, Recall } from './recall.ts'
+import { aroundPast, type Past, type Recall } from './recall.ts'
 
 /** A connection, as far as it has to do with the past of its groups. */
 export interface Reader {
@@ -15,8 +15,8 @@ export interface Reader {
   readonly hasHandlers: boolean
   /** From now on publications of groups are put aside for {@link releaseAside}. */
   holdAside(): void
-  /** Ends it. @returns what was put aside, oldest first; while others hold on, of this group alone */
-  releaseAside(group: string | null): Publication[]
+  /** Ends it. @returns what was put aside, oldest first; while others hold on, only what `mayGo` says */
+  releaseAside(mayGo: (live: Publication) => boolean): Publication[]
   /** Handles a publication, or sends it, after all that it is to handle before. */
   takeLater(publication: Publication): void
   /** Sends a control object after all that it is to handle before. */
@@ -57,7 +57,7 @@ export class CatchUp {
     this.#first = arrival
     // Whoever joins from now on joins late.
     this.#arrival = null
-    this.#release(past, null)
+    this.#release(past)
   }
 
   /** The cursor to begin with, for the `open` envelope; `null`: it has one, or gets one with its past. */
@@ -97,7 +97,7 @@ export class CatchUp {
       await join()
       past = await this.#recall.newest(new Map([[group, count]]), 'joined')
     } finally {
-      this.#release(past, group)
+      this.#release(past)
     }
   }
 
@@ -117,12 +117,12 @@ export class CatchUp {
   }
 
   /** Lets go of what was held back, after the past. */
-  #release(past: Past | null, group: string | null): void {
+  #release(past: Past | null): void {
     this.#holds--
     const { hasHandlers, outbox, format, counters } = this.#reader
     counters.recalled += past?.publications.length ?? 0
     if (hasHandlers) {
-      this.#handle(past, this.#reader.releaseAside(group))
+      this.#handle(past)
     } else if (past === null) {
       outbox.release(NOTHING_MORE)
     } else {
@@ -133,11 +133,15 @@ export class CatchUp {
   }
 
   /** The same where handlers are to have it: one after another, when the connection's inbox comes to it. */
-  #handle(past: Past | null, held: readonly Publication[]): void {
-    const placed = (place: Place) => held.filter((live) => (past?.placeOf(live) ?? 'later') === place)
-    for (const publication of placed('older')) this.#reader.takeLater(publication)
+  #handle(past: Past | null): void {
+    const placeOf = (live: Publication) => past?.placeOf(live) ?? 'later'
+    const held = this.#reader.releaseAside((live) => placeOf(live) !== 'later')
+    const { before, after } = aroundPast(held, placeOf)
+    // Others hold on: what they hold back is older than some of this, whose cursors would say that it has come.
+    const isLast = this.#holds === 0
+    for (const live of before) this.#reader.takeLater(isLast ? live : live.asPast())
     for (const publication of past?.publications ?? []) this.#reader.takeLater(publication)
     if (past !== null && past.lost.length > 0) this.#reader.sayLater({ cursor: past.cursor })
-    for (const publication of placed('later')) this.#reader.takeLater(publication)
+    for (const publication of after) this.#reader.takeLater(publication)
   }
 }

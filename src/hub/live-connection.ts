@@ -342,11 +342,11 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#asides++
   }
 
-  releaseAside(group: string | null): Publication[] {
+  releaseAside(mayGo: (live: Publication) => boolean): Publication[] {
     const aside = this.#aside ?? []
     const isLast = --this.#asides === 0
-    const released = isLast || group === null ? aside : aside.filter((live) => live.group === group)
-    this.#aside = isLast ? null : aside.filter((live) => !released.includes(live))
+    const released = isLast ? aside : aside.filter(mayGo)
+    this.#aside = isLast ? null : aside.filter((live) => !mayGo(live))
     for (const { json } of released) this.#handlerBacklogBytes -= json.length + TASK_BYTES
     return released
   }

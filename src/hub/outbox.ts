@@ -6,7 +6,7 @@ import { type SlowPolicy, shed } from '../slow.ts'
 import type { Link } from '../transports/backend.ts'
 import type { WireFormat } from '../wire/wire-format.ts'
 import type { Backlog, Holder } from './backlog.ts'
-import type { Place } from './recall.ts'
+import { aroundPast, type Place } from './recall.ts'
 import type { Pending, Turn } from './turn.ts'
 
 /**
@@ -162,10 +162,10 @@ export class Outbox implements Pending, Holder {
     const frames = this.#frames()
     const since = this.#heldAfter === null ? 0 : frames.lastIndexOf(this.#heldAfter) + 1
     const [earlier, held] = [frames.slice(0, since), frames.slice(since)]
-    const placed = (place: Place) =>
-      held.filter(({ publication }) => (publication === null ? 'later' : placeOf(publication)) === place)
-    const first = [...earlier, ...placed('older')]
-    const rest = placed('later')
+    const { before: older, after: rest } = aroundPast(held, ({ publication }) =>
+      publication === null ? 'later' : placeOf(publication),
+    )
+    const first = [...earlier, ...older]
     this.#forget()
     for (const frame of first) this.#keep(frame)
     // Behind what waits the past waits with it; else it leaves at the client's pace.

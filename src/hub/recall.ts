@@ -6,6 +6,22 @@ import type { GroupRules } from './group-rules.ts'
 /** Where a live publication stands that came while the past was on its way: it is among the past, or goes before it, or after it. */
 export type Place = 'repeated' | 'older' | 'later'
 
+/**
+ * Where the past goes among what was held back for it. What is older goes before it, and so does all that came before the last of that, of
+ * whatever group: a cursor says that everything up to it has come, so nothing live may overtake.
+ */
+export function aroundPast<T>(
+  held: readonly T[],
+  placeOf: (live: T) => Place,
+): { readonly before: readonly T[]; readonly after: readonly T[] } {
+  const places = held.map(placeOf)
+  const middle = places.lastIndexOf('older') + 1
+  const isNew = (_live: T, index: number) => places[index] !== 'repeated'
+  const kept = held.filter(isNew)
+  const count = held.slice(0, middle).filter(isNew).length
+  return { before: kept.slice(0, count), after: kept.slice(count) }
+}
+
 /** What a client is to get before what is live: the past of its groups. */
 export interface Past {
   /** Oldest first. */
