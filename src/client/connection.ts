@@ -124,12 +124,15 @@ export function openConnection(
         abort.abort()
         reject(error)
       }
-      const late = () => settle(new ClientError('reply-timeout', 'No answer: it may have arrived'))
-      const cancel = clock.after(replyTimeoutMs, late)
+      const cancel = clock.after(replyTimeoutMs, () =>
+        settle(new ClientError('reply-timeout', 'No answer: it may have arrived')),
+      )
       replies.set(reply, settle)
-      link
-        ?.send(text, connection.id, abort.signal)
-        ?.catch((error) => settle(error instanceof ClientError ? error : disconnected(error)))
+      link?.send(text, connection.id, abort.signal)?.catch((error) => {
+        settle(error instanceof ClientError ? error : disconnected(error))
+        // `unknown-connection`: the stream is cut, and this end has not heard of it. Joins are asked for again.
+        if (/unk/.test(error.code)) end(disconnected(error))
+      })
     })
 
   const connection: Connection = {

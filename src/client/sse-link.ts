@@ -13,7 +13,7 @@ export function openEventStream(
   events: LinkEvents,
 ): Link {
   const abort = new AbortController()
-  const authorization: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {}
+  const authorization = token && { Authorization: `Bearer ${token}` }
   let posts: Promise<unknown> = Promise.resolve()
 
   const read = async () => {
@@ -27,7 +27,7 @@ export function openEventStream(
     const type = `${response.headers.get('Content-Type')}`
     if (response.status !== 200) return refusal(response)
     // Media types have no case.
-    if (!/event-stream/i.test(type) || !response.body) return lost(`No event stream: ${type}`)
+    if (!/event-stream/i.test(type) || !response.body) return lost(`No stream: ${type}`)
     const parse = eventStreamParser(events)
     const decoder = new TextDecoder()
     const reader = response.body.getReader()
@@ -62,9 +62,6 @@ export function openEventStream(
   }
 }
 
-/** Timeouts, clients that are too early or too many, and what is the server's fault may pass; the rest of 4xx stays. */
-const PASSING = [408, 425, 429]
-
 /** What an answer other than the expected one means. Problem documents (RFC 9457) say more than the status. */
 async function refusal(response: Response): Promise<ClientError> {
   const { status } = response
@@ -77,7 +74,8 @@ async function refusal(response: Response): Promise<ClientError> {
     `The server answered ${status} ${problem?.detail ?? problem?.title ?? ''}`,
     {
       status,
-      comeBack: status >= 500 || PASSING.includes(status),
+      // Timeouts, clients that are too early or too many, and what is the server's fault may pass; the rest of 4xx stays.
+      comeBack: status >= 500 || [408, 425, 429].includes(status),
       // A number of seconds. A date that has passed, or is none, asks for nothing.
       retryAfterMs: Math.max(Number(after) * 1000 || Date.parse(after) - Date.now() || 0, 0),
     },

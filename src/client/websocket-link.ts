@@ -3,9 +3,6 @@ import type { Link, LinkEvents, Target } from './link.ts'
 import type { Settings } from './options.ts'
 import type { WebSocketClass } from './platform.ts'
 
-/** No close frame came, or an empty one: a hub always gives a code, so it was not the hub. */
-const WORDLESS_CODES = [1005, 1006, 1015]
-
 /**
  * A WebSocket with envelopes. The token travels as a second subprotocol, the only header that browsers let a page choose.
  *
@@ -26,7 +23,10 @@ export function openWebSocket({ url, token }: Target, { WebSocket }: Settings, e
     cause = error
   })
   socket.addEventListener('close', ({ code, reason }: { code: number; reason: string }) =>
-    events.ended(WORDLESS_CODES.includes(code) ? lost('WebSocket ended', cause) : closedWith(code, reason)),
+    // No close frame came, or an empty one: a hub always gives a code, so it was not the hub.
+    events.ended(
+      [1005, 1006, 1015].includes(code) ? lost('WebSocket ended', cause) : closedWith(code, reason),
+    ),
   )
   return {
     send(text) {

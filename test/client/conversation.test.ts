@@ -591,6 +591,27 @@ describe('posting', () => {
     expect(client.state).toBe('open')
   })
 
+  // The hub's end of the stream was cut, and the post of a join came to it before the client had heard: the join was rejected and forgotten.
+  test('to a connection that the hub does not have any more ends it, and a join is made again', async () => {
+    const { client, network, clock, attempt, opened } = await posting()
+    const gone = () => new Response('{"code":"unknown-connection"}', { status: 404 })
+    network.answerPost = gone
+    const sent = client.send({ type: 'x' })
+    await expect(sent).rejects.toMatchObject({ code: 'unknown-connection', status: 404 })
+    await until('it has given the stream up', () => attempt.isOver && client.state === 'waiting')
+    clock.advance(10_000)
+    const second = await opened()
+    const joined = client.join('a')
+    await until('it has given this one up', () => second.isOver && client.state === 'waiting')
+    network.answerPost = () => new Response('{}', { status: 202 })
+    clock.advance(10_000)
+    const third = await opened()
+    await hasSent(third, 1)
+    third.reply(1, { result: {} })
+    await joined
+    expect(client.groups).toEqual(['a'])
+  })
+
   // A proxy cut the post of a join and left the stream alone: the join was rejected and forgotten, so that a client which had said that
   // it wants a group was never in it again, however often it came back.
   test('of a join that fails on the way is made again by the next connection', async () => {
