@@ -153,7 +153,9 @@ function writeAndClose(
   const end = (): void => {
     clearTimeout(timer)
     request.off('end', end).off('close', end)
-    response.end()
+    // Of a connection that is gone node:http has forgotten the requests; when it has read another of them by then, the end of this response is
+    // out of order to it, which ends the process.
+    if (request.httpVersionMajor >= 2 || !request.socket.destroyed) response.end()
   }
   const timer = setTimeout(end, LINGER_MS)
   request.once('end', end).once('close', end)
