@@ -183,7 +183,7 @@ export function encodeFrame(opcode: number, payload: string | Buffer, parts: Fra
 }
 
 /** The whole frames at the start of a server's bytes. @throws for what no server may send: masks and reserved bits */
-function parseFrames(bytes: Buffer): Frame[] {
+export function parseFrames(bytes: Buffer): Frame[] {
   const frames: Frame[] = []
   let at = 0
   while (bytes.length - at >= 2) {

@@ -3,6 +3,7 @@ import { randomRetryMs, type StreamFormat, streamFormat } from '../../wire/http-
 import type { Control } from '../../wire/wire-format.ts'
 import type { Denial, Gate, Link, LinkOwner, StreamPlan } from '../backend.ts'
 import { sendAnswer } from './answer.ts'
+import { beginOutside } from './outside.ts'
 import type { UwsResponse } from './uws.ts'
 
 /**
@@ -19,18 +20,18 @@ export function acceptStream(plan: StreamPlan, response: UwsResponse, gate: Gate
   const format = streamFormat(plan.transport, plan.envelope, 'raw')
   const { decision, owner } = gate.admit(plan, format)
   const link = new StreamLink(response, format, owner, plan.headers, gate.limits.closeTimeoutMs)
+  const failed = (error: unknown) => gate.report(error, 'stream')
+  const begin = (denial: Denial | null) => {
+    if (link.isGone) return
+    if (denial === null) link.begin()
+    else {
+      deny(plan, response, format, denial, gate)
+      link.answered()
+    }
+  }
   // Without it uWebSockets.js ends the process, since nothing has been answered when the handler returns.
   response.onAborted(() => link.aborted())
-  decision
-    .then((denial) => {
-      if (link.isGone) return
-      if (denial === null) link.begin()
-      else {
-        deny(plan, response, format, denial, gate)
-        link.answered()
-      }
-    })
-    .catch((error) => gate.report(error, 'stream'))
+  decision.then((denial) => beginOutside({ begin: () => begin(denial), failed }), failed)
 }
 
 /**

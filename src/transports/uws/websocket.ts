@@ -10,6 +10,7 @@ import {
 } from '../../wire/websocket.ts'
 import type { ConnectionRequest, Denial, Gate, Link, LinkOwner, WebSocketPlan } from '../backend.ts'
 import { sendAnswer } from './answer.ts'
+import { beginOutside, type Waiting } from './outside.ts'
 import type { UwsContext, UwsResponse, UwsWebSocket, UwsWebSocketBehavior } from './uws.ts'
 
 /**
@@ -81,23 +82,71 @@ export function acceptWebSocket(
   }
   const format = websocketFormat(plan.envelope, 'bare')
   const { decision, owner } = gate.admit(plan, format)
-  let isGone = false
+  const handshake = new Handshake(plan, key, response, context, gate, owner, format)
   // Without it uWebSockets.js ends the process, since nothing has been answered when the handler returns.
-  response.onAborted(() => {
-    isGone = true
-    owner.closed(1006, '')
-  })
-  decision
-    .then((denial) => {
-      if (isGone) return
-      const link = new WebSocketLink(owner, format, gate.limits, denial)
-      // `open` runs inside: what the hub has to say leaves with the head, in one write.
-      response.cork(() => {
-        response.upgrade<UserData>({ link }, key, plan.protocol ?? '', '', context)
-      })
-      link.uncorked()
+  response.onAborted(() => handshake.aborted())
+  decision.then(
+    (denial) => handshake.decided(denial),
+    (error) => handshake.failed(error),
+  )
+}
+
+/** A client at the door. */
+class Handshake implements Waiting {
+  readonly #plan: WebSocketPlan
+  readonly #key: string
+  readonly #context: UwsContext
+  readonly #gate: Gate
+  readonly #owner: LinkOwner
+  readonly #format: WebSocketFormat
+  /** `null` once the client has left: every call would throw. */
+  #response: UwsResponse | null
+  #denial: Denial | null = null
+
+  constructor(
+    plan: WebSocketPlan,
+    key: string,
+    response: UwsResponse,
+    context: UwsContext,
+    gate: Gate,
+    owner: LinkOwner,
+    format: WebSocketFormat,
+  ) {
+    this.#plan = plan
+    this.#key = key
+    this.#response = response
+    this.#context = context
+    this.#gate = gate
+    this.#owner = owner
+    this.#format = format
+  }
+
+  aborted(): void {
+    this.#response = null
+    this.#owner.closed(1006, '')
+  }
+
+  decided(denial: Denial | null): void {
+    if (this.#response === null) return
+    this.#denial = denial
+    beginOutside(this)
+  }
+
+  failed(error: unknown): void {
+    this.#gate.report(error, 'websocket')
+  }
+
+  begin(): void {
+    const response = this.#response
+    if (response === null) return
+    const link = new WebSocketLink(this.#owner, this.#format, this.#gate.limits, this.#denial)
+    const { protocol } = this.#plan
+    // `open` runs inside: what the hub has to say leaves with the head, in one write.
+    response.cork(() => {
+      response.upgrade<UserData>({ link }, this.#key, protocol ?? '', '', this.#context)
     })
-    .catch((error) => gate.report(error, 'websocket'))
+    link.uncorked()
+  }
 }
 
 const KEY = /^[+/0-9A-Za-z]{22}==$/
@@ -123,13 +172,25 @@ function isProtocolList(text: string | undefined): boolean {
   return new Set(names).size === names.length
 }
 
+/**
+ * Messages from this length on take another way in uWebSockets.js, past its buffer: where the system takes nothing of one, builds before October
+ * 2023 lose it and keep its header, which swallows what follows. In a handler for `drain` no build goes on with it.
+ */
+const LONG_BYTES = 16 * 1024
+
+/** @returns whether the system took it, as far as can be told */
+function send(socket: UwsWebSocket, { bytes }: Frame): boolean {
+  // What may be compressed goes through the buffer. Nothing is: there is no compressor.
+  return socket.send(bytes, false, bytes.length >= LONG_BYTES) === 1
+}
+
 /** What the callback of `cork` sends: one function for all, so that a write makes no closure (bench: fan-out). */
 let corkedSocket: UwsWebSocket | null = null
 let corkedFrames: readonly Frame[] = []
 
 function sendCorked(): void {
   const socket = corkedSocket as UwsWebSocket
-  for (let i = 0; i < corkedFrames.length; i++) socket.send((corkedFrames[i] as Frame).bytes, false, false)
+  for (let i = 0; i < corkedFrames.length; i++) send(socket, corkedFrames[i] as Frame)
 }
 
 /** What uWebSockets.js says of a client that it cut, and the code that says so. */
@@ -185,7 +246,7 @@ class WebSocketLink implements Link {
     const frames = batch.list()
     if (frames.length === 1) {
       // Without a cork: one send is one system call, and its result says whether the system took it.
-      if (socket.send((frames[0] as Frame).bytes, false, false) !== 1) this.#congested()
+      if (!send(socket, frames[0] as Frame)) this.#congested()
       return
     }
     corkedSocket = socket

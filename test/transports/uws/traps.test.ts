@@ -134,6 +134,38 @@ test('a socket that was upgraded late is not closed right after it opened', asyn
   expect(hub.group('a').connections.websocket).toBe(500)
 })
 
+// Symptom: the process ended with "Cork buffer must not be held across event loop iterations!". The WebSocket was let in by what the hook of another
+// client did, at the end of uWebSockets.js's handler for that one, and was taken for it.
+test.each(['websocket', 'sse', 'ndjson'] as const)(
+  'an upgrade inside the request of another client: both are whole (%s)',
+  async (kind) => {
+    const { hub, open, url, errors } = await startTestHub()
+    const doors: (() => void)[] = []
+    hub.consumer('/wait', {
+      async connect(connection) {
+        await new Promise<void>((resolve) => doors.push(resolve))
+        await connection.join('a')
+      },
+    })
+    hub.consumer('/go', {
+      async connect(connection) {
+        for (const letIn of doors.splice(0)) letIn()
+        await connection.join('a')
+      },
+    })
+    for (let round = 0; round < 3; round++) {
+      const waiting = [open('websocket', '/wait'), open('websocket+envelope', '/wait'), open('sse', '/wait')]
+      await until('they wait', () => doors.length === 3)
+      const clients = await Promise.all([open(kind, '/go'), ...waiting])
+      expect((await fetch(`${url}/app`)).status).toBe(404)
+      await hub.groupSend('a', { type: 'm', round })
+      const isThere = (text: string) => text.includes(`"round":${round}}`)
+      await until('all have it', () => clients.every(({ messages }) => messages.some(isThere)))
+    }
+    expect(errors).toEqual([])
+  },
+)
+
 describe('publishes that are dropped without a trace', () => {
   test('with a bound of its own uWebSockets.js drops; the back end sets none', async () => {
     expect(webSocketHandlers(DEFAULT_LIMITS)).toMatchObject({ maxBackpressure: 0 })
