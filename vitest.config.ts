@@ -53,7 +53,7 @@ export default defineConfig({
       },
     ],
     // Most of the time tests wait for sockets, processes and browsers: more workers than cores use it.
-    maxWorkers: 3,
+    maxWorkers: 4,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // CI counts from the runner's own report.
