@@ -2,16 +2,23 @@
 /** The command line: parses, dispatches, and turns the outcome into an exit code (0 done, 1 failed, 2 wrong usage). */
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../version.ts'
-import { addBench } from './bench.ts'
-import { addCheckConfig } from './check-config.ts'
 import { EXIT, Failure } from './failure.ts'
 import { oneLine, say } from './output.ts'
-import { addPublish } from './publish.ts'
-import { addServe } from './serve.ts'
-import { addSubscribe } from './subscribe.ts'
-import { addToken } from './token.ts'
 
-function createProgram(): Command {
+/**
+ * What adds each command, in the order of the help. Loaded when it is named, since what some of them need takes longer to load than most of them
+ * take to run.
+ */
+const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  serve: async () => (await import('./serve.ts')).addServe,
+  publish: async () => (await import('./publish.ts')).addPublish,
+  subscribe: async () => (await import('./subscribe.ts')).addSubscribe,
+  bench: async () => (await import('./bench.ts')).addBench,
+  token: async () => (await import('./token.ts')).addToken,
+  'check-config': async () => (await import('./check-config.ts')).addCheckConfig,
+}
+
+async function createProgram(args: readonly string[]): Promise<Command> {
   const program = new Command('groupcast')
     .description(
       'Realtime fan-out hub: WebSocket, Server-Sent Events and HTTP-stream clients in the same groups.',
@@ -21,12 +28,8 @@ function createProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(`groupcast: ${usageText(text)}\n`) })
   // They inherit how errors are told, so they are added last.
-  addServe(program)
-  addPublish(program)
-  addSubscribe(program)
-  addBench(program)
-  addToken(program)
-  addCheckConfig(program)
+  const named = args[0] !== undefined && Object.hasOwn(COMMANDS, args[0]) ? [args[0]] : Object.keys(COMMANDS)
+  for (const name of named) (await COMMANDS[name]?.())?.(program)
   return program
 }
 
@@ -42,7 +45,7 @@ function usageText(text: string): string {
 
 async function run(args: readonly string[]): Promise<number> {
   try {
-    await createProgram().parseAsync(args, { from: 'user' })
+    await (await createProgram(args)).parseAsync(args, { from: 'user' })
     return EXIT.done
   } catch (error) {
     return exitCodeFor(error)

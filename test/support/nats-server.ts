@@ -73,6 +73,11 @@ export class NatsServer {
     child.stderr?.on('data', (chunk) => {
       this.#log = `${this.#log}${chunk}`.slice(-10_000)
     })
+    child.once('exit', (code, signal) => {
+      if (this.#child !== child) return
+      // All that follows would only say that connections are refused.
+      console.error(`nats-server ended by itself (${signal ?? code}):\n${this.#log}`)
+    })
     let url: string | undefined
     await until('nats-server accepts connections', () => {
       if (child.exitCode !== null) throw new Error(`nats-server ended:\n${this.#log}`)

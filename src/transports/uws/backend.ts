@@ -22,8 +22,8 @@ export interface UwsBackendOptions {
 }
 
 /**
- * The server back end on uWebSockets.js: less memory for each connection, faster handshakes and HTTP than the node back end.
- * `docs/backends.md` says what it cannot do.
+ * The server back end on uWebSockets.js, for those who have measured that they need it.
+ * `docs/backends.md` compares the two, and says what this one cannot do.
  *
  * Attach the hub to an app before it listens. Routes of the application's own that are more specific than `/*` come first; a catch-all
  * (`app.any('/*')`) belongs behind the hub: register it after `attach`. What nobody takes is answered 404.

@@ -12,7 +12,7 @@ import type { UwsResponse } from './uws.ts'
  * the cork buffer (16 KiB) and the system takes nothing more.
  */
 const SLICE_BYTES = 14 * 1024
-/** Of the first one, which has the head of the response before it, and of all that is written while the stream opens. */
+/** Of the first one, which has the head of the response before it. */
 const FIRST_SLICE_BYTES = 8 * 1024
 
 /** Lets clients of streamed responses in: SSE and ndjson. */
@@ -120,8 +120,6 @@ class StreamLink implements Link {
   #queue: readonly Buffer[] = NOTHING
   #queuedBytes = 0
   #isCongested = false
-  /** What may be written now. While the stream opens, this is as a rule the handler of its request, and all of it goes into one cork. */
-  #room = FIRST_SLICE_BYTES
   #isEnding = false
   #timer: NodeJS.Timeout | null = null
 
@@ -192,7 +190,6 @@ class StreamLink implements Link {
     this.#owner.opened(this)
     // The head of the response and the first event leave in one write (bench: connect-storm); a format without a first event has none.
     if (this.#headers !== null) this.#write(this.#format.heartbeat)
-    this.#room = Number.POSITIVE_INFINITY
   }
 
   /** It was answered otherwise. */
@@ -235,17 +232,10 @@ class StreamLink implements Link {
   }
 
   #writeOrQueue(slice: Buffer): void {
-    if (!this.#isCongested && slice.length > this.#room) {
-      this.#congested()
-      setImmediate(() => this.#writable())
-    }
     if (this.#isCongested) {
       this.#queue = [...this.#queue, slice]
       this.#queuedBytes += slice.length
-      return
-    }
-    this.#room -= slice.length
-    if (!this.#send(slice)) this.#congested()
+    } else if (!this.#send(slice)) this.#congested()
   }
 
   #send(slice: Uint8Array): boolean {

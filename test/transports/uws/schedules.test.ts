@@ -161,7 +161,7 @@ describe('whatever the system takes', () => {
         fc.array(step, { maxLength: 40, size: 'max' }),
         (rooms, maxBacklogBytes, steps) => run(group, rooms, maxBacklogBytes, steps),
       ),
-      { numRuns: Number(process.env.GROUPCAST_RUNS ?? 150) },
+      { numRuns: Number(process.env.GROUPCAST_RUNS ?? 60) },
     )
   })
 })
