@@ -40,7 +40,13 @@ async function sendTooSlowly(): Promise<void> {
   for (const [template, { post }] of Object.entries(described.document.paths)) {
     if (post?.responses[408] === undefined) continue
     const path = template.replace(/\{\w+\}/, 'a')
-    const headers = { ...KEY, 'Content-Type': 'application/json', 'Content-Length': '10' }
+    // Whoever would go on with the connection is told that it closes.
+    const connection = {
+      Connection: 'keep-alive',
+      'Content-Type': 'application/json',
+      'Content-Length': '10',
+    }
+    const headers = { ...KEY, ...connection }
     const answer = await begin(port, path, headers, '{')
     described.expect(answer)
     expectProblem(answer, 'body-timeout')

@@ -1,8 +1,12 @@
+import { ERRORS } from '../../errors.ts'
 import type { HttpAnswer } from '../backend.ts'
 import { answerEarly, type EarlyAnswer, sendAnswer } from './answer.ts'
 import type { UwsResponse } from './uws.ts'
 
 const EMPTY = Buffer.alloc(0)
+
+/** What those get whose body does not come. */
+const TOO_SLOW = ERRORS['body-timeout'].httpStatus
 
 type WholeAnswer = Omit<HttpAnswer, 'body'> & { readonly body: string | Uint8Array }
 
@@ -80,6 +84,12 @@ export class Exchange {
   /** @param lingerMs how long a body may go on that came too late to be read */
   answer(answer: WholeAnswer, lingerMs: number, isHead = false): void {
     if (this.#isOver || this.#early !== null) return
+    if (answer.status === TOO_SLOW && !this.#hasBodyEnded) {
+      // There is nothing to wait for, and an answer without its end would look broken.
+      this.#isOver = true
+      sendAnswer(this.#response, answer, { isHead, close: true })
+      return
+    }
     if (this.isLast) {
       this.goOn()
       this.#early = this.#answerLast(answer, lingerMs, isHead)
