@@ -7,7 +7,10 @@ import { contrastOf, LEAST_FOR_TEXT, shownTexts } from '../support/contrast.ts'
 let browser: Promise<Browser> | null = null
 
 afterAll(async () => {
-  await (await browser)?.close()
+  const last = browser
+  // The next file of this process has one of its own.
+  browser = null
+  await (await last)?.close()
 })
 
 /** A test that needs a browser: skipped where there is none, see `test/global-setup.ts`. */

@@ -7,6 +7,29 @@ export interface Waiting {
 
 let waiting: Waiting[] = []
 
+/** Whose handler is on the stack, or has returned a moment ago: promises go on before uWebSockets.js does. */
+let inside: Waiting | null = null
+
+/** To be called in the handler of a request that is upgraded there, if what it waits for is known when the handler ends. */
+export function enter(one: Waiting): void {
+  inside = one
+  queueMicrotask(leaveSoon)
+}
+
+/** The first tick runs after all promises that go on at the handler's end, and before whatever comes next. */
+function leaveSoon(): void {
+  process.nextTick(leave)
+}
+
+function leave(): void {
+  inside = null
+}
+
+/** Whether uWebSockets.js is in the handler of this one's own request, where it has corked the socket. */
+export function isInside(one: Waiting): boolean {
+  return inside === one
+}
+
 /**
  * Calls `begin` when no handler of uWebSockets.js is on the stack; for all of a turn at once, since a timer for each would cost more than what it
  * begins (bench: connect-storm).

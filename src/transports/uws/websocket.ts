@@ -6,7 +6,7 @@ import { fittingReason, type WebSocketFormat, websocketFormat } from '../../wire
 import type { Denial, Gate, Link, LinkOwner, WebSocketPlan } from '../backend.ts'
 import { HANDSHAKE_HEADERS, isHandshake, NO_HANDSHAKE } from '../handshake.ts'
 import { sendAnswer } from './answer.ts'
-import { beginOutside, type Waiting } from './outside.ts'
+import { beginOutside, enter, isInside, type Waiting } from './outside.ts'
 import type { UwsContext, UwsResponse, UwsWebSocket, UwsWebSocketBehavior } from './uws.ts'
 
 /**
@@ -79,6 +79,7 @@ export function acceptWebSocket(
   const handshake = new Handshake(plan, key, response, context, gate, owner, format)
   // Without it uWebSockets.js ends the process, since nothing has been answered when the handler returns.
   response.onAborted(() => handshake.aborted())
+  enter(handshake)
   decision.then(
     (denial) => handshake.decided(denial),
     (error) => handshake.failed(error),
@@ -123,23 +124,33 @@ class Handshake implements Waiting {
   decided(denial: Denial | null): void {
     if (this.#response === null) return
     this.#denial = denial
-    beginOutside(this)
+    if (!isInside(this)) {
+      beginOutside(this)
+      return
+    }
+    try {
+      this.begin()
+    } catch (error) {
+      this.failed(error)
+    }
   }
 
   failed(error: unknown): void {
     this.#gate.report(error, 'websocket')
   }
 
+  /**
+   * In its own handler the socket is corked: the head and what the hub says first leave in one write. Elsewhere each header is a write of its own, and it must not be corked
+   * by us: builds before July 2026 then read the state of a response where the WebSocket is, and now and then close it.
+   */
   begin(): void {
     const response = this.#response
     if (response === null) return
     const link = new WebSocketLink(this.#owner, this.#format, this.#gate.limits, this.#denial)
     const { protocol } = this.#plan
-    // `open` runs inside: what the hub has to say leaves with the head, in one write.
-    response.cork(() => {
-      response.upgrade<UserData>({ link }, this.#key, protocol ?? '', '', this.#context)
-    })
-    link.uncorked()
+    response.upgrade<UserData>({ link }, this.#key, protocol ?? '', '', this.#context)
+    if (isInside(this) && link.isToClose) setImmediate(() => link.upgraded())
+    else link.upgraded()
   }
 }
 
@@ -280,8 +291,13 @@ class WebSocketLink implements Link {
     if (this.#denial === null) this.#owner.opened(this)
   }
 
-  /** The head of the handshake, and what the hub wrote with it, have left. */
-  uncorked(): void {
+  /** Whether it has been let in only to be told to go; not inside of its own handler. */
+  get isToClose(): boolean {
+    return this.#isDoomed || this.#denial !== null || this.#goodbye !== null
+  }
+
+  /** The head of the handshake, and what the hub said first, were written. */
+  upgraded(): void {
     this.#isOpening = false
     if (this.#socket === null) return
     if (this.#isDoomed) {

@@ -119,6 +119,7 @@ test('requests die after their handler: all of them can be read when the consume
   expect((await fetch(`${url}/late/`)).status).toBe(404)
 })
 
+// One of some 1,500 was, by the `cork` that it was upgraded in.
 test('a socket that was upgraded late is not closed right after it opened', async () => {
   const { hub, open } = await startTestHub()
   hub.consumer('/late', {
@@ -127,11 +128,11 @@ test('a socket that was upgraded late is not closed right after it opened', asyn
       await connection.join('a')
     },
   })
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < 20; round++) {
     await Promise.all(Array.from({ length: 100 }, () => open('websocket+envelope', '/late')))
   }
   await hub.groupSend('a', { type: 'm' })
-  expect(hub.group('a').connections.websocket).toBe(500)
+  expect(hub.group('a').connections.websocket).toBe(2000)
 })
 
 // Symptom: the process ended with "Cork buffer must not be held across event loop iterations!". The WebSocket was let in by what the hook of another
