@@ -4,6 +4,9 @@ const source = (path: string) => new URL(path, import.meta.url).pathname
 
 const LONG = ['test/layers/redis/broker-sets.test.ts']
 
+/** Tests that put something in the place of modules, timers or other things that all files of a process share. */
+const ALONE = ['test/leak.test.ts', 'test/client/reconnecting.test.ts', 'test/server/start.test.ts']
+
 export default defineConfig({
   resolve: {
     alias: [
@@ -27,15 +30,21 @@ export default defineConfig({
   },
   test: {
     globalSetup: ['test/global-setup.ts'],
+    // A process for each file, with all its imports, would be a fifth of the whole time: files share those of a worker.
+    isolate: false,
     projects: [
       {
         extends: true,
         test: {
           name: 'node',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/transports/uws/**', ...LONG],
+          exclude: ['test/transports/uws/**', ...ALONE, ...LONG],
           provide: { backend: 'node' },
         },
+      },
+      {
+        extends: true,
+        test: { name: 'alone', include: ALONE, isolate: true, provide: { backend: 'node' } },
       },
       {
         // By name only (`npm run test:long`): what takes minutes, and holds promises that other tests hold as well, over more servers.
@@ -51,11 +60,22 @@ export default defineConfig({
             'test/transports/**/*.test.ts',
             'test/raw/**/*.test.ts',
             'test/api/**/*.test.ts',
+            'test/auth/**/*.test.ts',
             'test/server/server.test.ts',
             'test/cli/serve.test.ts',
-            'test/{storm,leak}.test.ts',
+            'test/storm.test.ts',
           ],
           exclude: ['test/transports/node/**'],
+          setupFiles: ['test/uws-setup.ts'],
+          provide: { backend: 'uws' },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'uws alone',
+          include: ['test/leak.test.ts'],
+          isolate: true,
           setupFiles: ['test/uws-setup.ts'],
           provide: { backend: 'uws' },
         },
