@@ -189,11 +189,7 @@ export class FakeSocket extends Socket {
       close: () => this.cut(),
       cork: (write: () => void) => {
         this.#alive()
-        const isOurs = this.loop.corked === null
         this.within(write)
-        // It looks for the state of the response where the WebSocket is now; what it finds there may say that it is to be closed.
-        if (isOurs && this.#web !== null)
-          throw new Error('A socket that is upgraded in a cork of ours may be closed.')
       },
       onAborted: (listener: () => void) => {
         this.#onAborted = listener

@@ -139,18 +139,25 @@ class Handshake implements Waiting {
     this.#gate.report(error, 'websocket')
   }
 
-  /**
-   * In its own handler the socket is corked: the head and what the hub says first leave in one write. Elsewhere each header is a write of its own, and it must not be corked
-   * by us: builds before July 2026 then read the state of a response where the WebSocket is, and now and then close it.
-   */
   begin(): void {
     const response = this.#response
     if (response === null) return
-    const link = new WebSocketLink(this.#owner, this.#format, this.#gate.limits, this.#denial)
     const { protocol } = this.#plan
-    response.upgrade<UserData>({ link }, this.#key, protocol ?? '', '', this.#context)
-    if (isInside(this) && link.isToClose) setImmediate(() => link.upgraded())
-    else link.upgraded()
+    const link = new WebSocketLink(this.#owner, this.#format, this.#gate.limits, this.#denial)
+    const upgrade = () => response.upgrade<UserData>({ link }, this.#key, protocol ?? '', '', this.#context)
+    if (isInside(this)) {
+      // It is corked: the head and what the hub says first leave in one write.
+      upgrade()
+      link.open()
+      if (link.isToClose) setImmediate(() => link.upgraded())
+      else link.upgraded()
+      return
+    }
+    // Uncorked, each header would be a write. But builds before July 2026 look behind the socket for the state of the response, at the end of the `cork` in which it was upgraded,
+    // and close the socket if something else was put there meanwhile. So nothing is done in there that takes memory.
+    response.cork(upgrade)
+    link.open()
+    link.upgraded()
   }
 }
 
@@ -288,7 +295,12 @@ class WebSocketLink implements Link {
 
   begin(socket: UwsWebSocket): void {
     this.#socket = socket
-    if (this.#denial === null) this.#owner.opened(this)
+  }
+
+  /** After the upgrade, not in it. */
+  open(): void {
+    const socket = this.#socket
+    if (socket !== null && this.#denial === null) socket.cork(() => this.#owner.opened(this))
   }
 
   /** Whether it has been let in only to be told to go; not inside of its own handler. */
