@@ -82,6 +82,8 @@ export interface Connection<M = AnyMessages, Params = Readonly<Record<string, st
    * `authorize`, where there is one. Without either: no. Rejects with what the hook threw.
    */
   allows(action: GroupAction, group: string): Promise<boolean>
+  /** Whether anybody can be asked so: its consumer has an `authorize`, or the claims of its identity name groups. */
+  readonly isAskable: boolean
   /** Takes it out of a group; nothing if it is not in it. Rejects with the layer's error when that fails; it has left all the same. */
   leave(group: string): Promise<void>
   /**

@@ -174,6 +174,11 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     else await this.#join(group, count)
   }
 
+  get isAskable(): boolean {
+    if (this.route.consumer.authorize !== undefined) return true
+    return GroupPermissions.of(this.identity?.claims ?? NO_CLAIMS) !== null
+  }
+
   async allows(action: GroupAction, group: string): Promise<boolean> {
     if (!isGroupName(group)) return false
     const { consumer } = this.route

@@ -1,5 +1,5 @@
 /** What clients may do to groups: by claims, by hooks, by rules; and again when they refresh their token. */
-import { groupsConsumer } from 'groupcast'
+import { type Connection, type Consumer, groupsConsumer } from 'groupcast'
 import { signToken, tokens } from 'groupcast/auth'
 import { describe, expect, test } from 'vitest'
 import { ERRORS } from '../../src/errors.ts'
@@ -235,6 +235,64 @@ describe.each(KINDS)('%s', (kind) => {
     await until('it is told', () => client.controls.some((control) => 'left' in control))
     expect(hub.groups()).toEqual([])
   })
+})
+
+/*
+ * A consumer that took `groupsConsumer()` and said no to everything by an `authorize` of its own still let clients into the groups of their URL:
+ * the borrowed `connect` asked it, and took a no for a reason to join without asking.
+ */
+describe.each(CLIENT_KINDS)('%s: an authorize beside a borrowed groupsConsumer()', (kind) => {
+  test.each([
+    ['spread', (groups: Consumer) => groups],
+    ['called', (groups: Consumer) => ({ connect: (given: Connection) => groups.connect?.(given) })],
+  ] as const)('decides about the groups of the URL, and their history: %s', async (_how, borrow) => {
+    const { hub, open, errors } = await startTestHub({ groups: [{ match: '*', history: {} }] })
+    await hub.groupSend('secret', { type: 'm', text: 'old' })
+    const asked: string[] = []
+    hub.consumer('/c', {
+      ...borrow(groupsConsumer({ groups: ['own'] })),
+      authorize(_connection, action, group) {
+        asked.push(`${action} ${group}`)
+        return group !== 'secret' && action === 'join'
+      },
+    })
+    const refused = await open(kind, '/c?group=a&group=secret&history=9')
+    if (refused.kind.startsWith('websocket'))
+      expect((await within('its end', refused.ended)).code).toBe(ERRORS.forbidden.closeCode)
+    else expect(refused.status).toBe(403)
+    expect(refused.messages).toEqual([])
+    await until('it has left', () => hub.groups().length === 0)
+    expect(asked).toEqual(['join a', 'history a', 'join secret'])
+    await open(kind, '/c?group=a&group=own')
+    await until('it is in', () => hub.groups().length === 2)
+    expect(asked.slice(3)).toEqual(['join a', 'history a'])
+    expect(errors).toEqual([])
+  })
+})
+
+test('a group of the URL is looked at again when the client refreshes its token', async () => {
+  const { hub, open } = await startTestHub({ authenticate })
+  const members = new Set(['ann'])
+  const authorize = ({ identity }: Connection) => members.has(identity?.id ?? '')
+  hub.consumer('/c', { ...groupsConsumer({ groups: ['own'] }), authorize })
+  const client = await open('websocket+envelope', '/c?group=a', { headers: bearer(token()) })
+  members.clear()
+  expect(await say(client, { token: token() })).toBe('ok')
+  expect(client.controls).toContainEqual({ left: { groups: ['a'] } })
+  expect(hub.groups().map(({ name }) => name)).toEqual(['own'])
+})
+
+test('a consumer that borrows the groups of the URL, and has nobody to ask, leaves them to the rules', async () => {
+  const { hub, open } = await startTestHub({ authenticate })
+  const groups = groupsConsumer({ rules: [{ match: 'shut', join: 'nobody' }] })
+  hub.consumer('/c', { connect: (connection) => groups.connect?.(connection) })
+  const client = await open('websocket+envelope', '/c?group=a')
+  await until('it is in', () => hub.groups().length === 1)
+  expect(await say(client, { join: 'b' })).toBe('not-supported')
+  expect((await open('sse', '/c?group=shut')).status).toBe(403)
+  // Who brings claims is held to them.
+  const headers = bearer(withGroups({ join: ['a'] }))
+  expect((await open('sse', '/c?group=b', { headers })).status).toBe(403)
 })
 
 test('a plain WebSocket refreshes too, and a bad token closes it, for it can be told in no other way', async () => {
