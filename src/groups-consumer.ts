@@ -37,8 +37,8 @@ const WHO: readonly unknown[] = ['anyone', 'authenticated', 'token', 'nobody']
 
 /**
  * A consumer for `/events?group=a&group=b`: puts each client into the groups of its query and, where the rules allow it, lets it
- * join others and publish by command. Where its `connect` is used beside
- * another `authorize`, that is asked about the groups of the query, too. With `history=20` in the query a new client first gets the 20 newest messages of each group. The standalone server mounts it at `/events`.
+ * join others and publish by command. Where its `connect` is used beside another `authorize`, that is asked about the groups of the query, too.
+ * With `history=20` in the query a new client first gets the 20 newest messages of each group. The standalone server mounts it at `/events`.
  *
  * @example
  * hub.consumer('/events', groupsConsumer({ rules: [{ match: 'chat.*', send: 'anyone' }, { match: '*', join: 'nobody' }] }))

@@ -151,6 +151,43 @@ describe.each(KINDS)('%s', (kind) => {
     for (const client of clients) expect(client.controls.some((control) => 'reset' in control)).toBe(false)
   })
 
+  /*
+   * The docs said that the hook is asked about the history that a client wants. It is not about groups that the application joins by itself: claims
+   * that do not name such a group would take from each client that comes back what it missed of it.
+   */
+  test.each([
+    ['unchecked', { history: 0 }, 'is the application’s to give', [2, 3], []],
+    ['checked', { history: 0, checked: true }, 'is asked about', [3], ['join room', 'history room']],
+    ['unchecked, newest', { history: 9 }, 'is the application’s to give', [1, 2, 3], []],
+    ['checked, newest', { history: 9, checked: true }, 'is asked about', [3], ['join room', 'history room']],
+  ] as const)('the history of a group joined %s %o %s', async (what, options, _whose, expected, questions) => {
+    const { hub, open } = await startTestHub({ authenticate, groups: [{ match: '*', history: {} }] })
+    const asked: string[] = []
+    hub.consumer('/c', {
+      connect: (connection) => connection.join('room', options),
+      authorize(_connection, action, group) {
+        asked.push(`${action} ${group}`)
+        return action === 'join'
+      },
+    })
+    const { cursor } = await hub.groupSend('room', { type: 'n', n: 1 })
+    await hub.groupSend('room', { type: 'n', n: 2 })
+    const query = what.endsWith('newest') ? '' : `?cursor=${cursor}`
+    const client = await open(kind, `/c${query}`, { headers: bearer(withGroups({ join: ['room'] })) })
+    await hub.groupSend('room', { type: 'n', n: 3 })
+    const numbers = () => client.messages.map((text) => JSON.parse(text).n)
+    await until('what is live has come', () => numbers().includes(3))
+    expect(numbers()).toEqual(expected)
+    expect(client.controls.some((control) => 'reset' in control)).toBe(false)
+    expect(asked).toEqual(questions)
+    // Claims that name other groups change nothing of it.
+    const stranger = await open(kind, `/c${query}`, { headers: bearer(withGroups({ join: ['x'] })) })
+    const isIn = () => stranger.messages.map((text) => JSON.parse(text).n)
+    if (questions.length > 0) return
+    await until('what it missed has come', () => isIn().includes(3))
+    expect(isIn()).toEqual(expected)
+  })
+
   test('a refreshed token keeps the connection, and groups that it does not allow are left with a notice', async () => {
     const { hub, open } = await startTestHub({ authenticate })
     hub.consumer('/c', { connect: (connection) => connection.join('own') })
