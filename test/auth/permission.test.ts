@@ -1,5 +1,5 @@
 /** What clients may do to groups: by claims, by hooks, by rules; and again when they refresh their token. */
-import { type Connection, type Consumer, groupsConsumer } from 'groupcast'
+import { type Connection, type Consumer, type ErrorCode, GroupcastError, groupsConsumer } from 'groupcast'
 import { signToken, tokens } from 'groupcast/auth'
 import { describe, expect, test } from 'vitest'
 import { ERRORS } from '../../src/errors.ts'
@@ -160,33 +160,36 @@ describe.each(KINDS)('%s', (kind) => {
     ['checked', { history: 0, checked: true }, 'is asked about', [3], ['join room', 'history room']],
     ['unchecked, newest', { history: 9 }, 'is the application’s to give', [1, 2, 3], []],
     ['checked, newest', { history: 9, checked: true }, 'is asked about', [3], ['join room', 'history room']],
-  ] as const)('the history of a group joined %s %o %s', async (what, options, _whose, expected, questions) => {
-    const { hub, open } = await startTestHub({ authenticate, groups: [{ match: '*', history: {} }] })
-    const asked: string[] = []
-    hub.consumer('/c', {
-      connect: (connection) => connection.join('room', options),
-      authorize(_connection, action, group) {
-        asked.push(`${action} ${group}`)
-        return action === 'join'
-      },
-    })
-    const { cursor } = await hub.groupSend('room', { type: 'n', n: 1 })
-    await hub.groupSend('room', { type: 'n', n: 2 })
-    const query = what.endsWith('newest') ? '' : `?cursor=${cursor}`
-    const client = await open(kind, `/c${query}`, { headers: bearer(withGroups({ join: ['room'] })) })
-    await hub.groupSend('room', { type: 'n', n: 3 })
-    const numbers = () => client.messages.map((text) => JSON.parse(text).n)
-    await until('what is live has come', () => numbers().includes(3))
-    expect(numbers()).toEqual(expected)
-    expect(client.controls.some((control) => 'reset' in control)).toBe(false)
-    expect(asked).toEqual(questions)
-    // Claims that name other groups change nothing of it.
-    const stranger = await open(kind, `/c${query}`, { headers: bearer(withGroups({ join: ['x'] })) })
-    const isIn = () => stranger.messages.map((text) => JSON.parse(text).n)
-    if (questions.length > 0) return
-    await until('what it missed has come', () => isIn().includes(3))
-    expect(isIn()).toEqual(expected)
-  })
+  ] as const)(
+    'the history of a group joined %s %o %s',
+    async (what, options, _whose, expected, questions) => {
+      const { hub, open } = await startTestHub({ authenticate, groups: [{ match: '*', history: {} }] })
+      const asked: string[] = []
+      hub.consumer('/c', {
+        connect: (connection) => connection.join('room', options),
+        authorize(_connection, action, group) {
+          asked.push(`${action} ${group}`)
+          return action === 'join'
+        },
+      })
+      const { cursor } = await hub.groupSend('room', { type: 'n', n: 1 })
+      await hub.groupSend('room', { type: 'n', n: 2 })
+      const query = what.endsWith('newest') ? '' : `?cursor=${cursor}`
+      const client = await open(kind, `/c${query}`, { headers: bearer(withGroups({ join: ['room'] })) })
+      await hub.groupSend('room', { type: 'n', n: 3 })
+      const numbers = () => client.messages.map((text) => JSON.parse(text).n)
+      await until('what is live has come', () => numbers().includes(3))
+      expect(numbers()).toEqual(expected)
+      expect(client.controls.some((control) => 'reset' in control)).toBe(false)
+      expect(asked).toEqual(questions)
+      // Claims that name other groups change nothing of it.
+      const stranger = await open(kind, `/c${query}`, { headers: bearer(withGroups({ join: ['x'] })) })
+      const isIn = () => stranger.messages.map((text) => JSON.parse(text).n)
+      if (questions.length > 0) return
+      await until('what it missed has come', () => isIn().includes(3))
+      expect(isIn()).toEqual(expected)
+    },
+  )
 
   test('a refreshed token keeps the connection, and groups that it does not allow are left with a notice', async () => {
     const { hub, open } = await startTestHub({ authenticate })
@@ -307,6 +310,41 @@ describe.each(CLIENT_KINDS)('%s: an authorize beside a borrowed groupsConsumer()
   })
 })
 
+/*
+ * A refresh whose hook threw (it reads from a database or a layer that was away for a moment) was answered with that error, and the client stayed
+ * in all its groups with its new identity, though nobody had said that it may. No later look was due.
+ */
+describe.each(CLIENT_KINDS)('%s: a refresh whose hook cannot say', (kind) => {
+  test.each<[string, () => Error, ErrorCode]>([
+    ['because the layer is away', () => new GroupcastError('layer-unavailable'), 'layer-unavailable'],
+    ['because the layer is late', () => new GroupcastError('layer-timeout'), 'layer-timeout'],
+    ['because it is broken', () => new Error('no such table'), 'internal-error'],
+  ])('closes the connection, which gets nothing more, %s', async (_why, fault, code) => {
+    const { hub, open, errors } = await startTestHub({ authenticate })
+    let isAway = false
+    hub.consumer('/c', {
+      ...groupsConsumer(),
+      authorize() {
+        if (isAway) throw fault()
+        return true
+      },
+    })
+    const client = await open(kind, '/c?group=a&group=b', { headers: bearer(token()) })
+    await until('it is in', () => hub.groups().length === 2)
+    isAway = true
+    const refreshed = client.send({ token: token() })
+    const { code: closeCode } = await within('its end', client.ended)
+    await refreshed
+    expect(closeCode).toBe(ERRORS[code].closeCode)
+    expect(hub.groups()).toEqual([])
+    expect(errors).toHaveLength(code === 'internal-error' ? 1 : 0)
+    // It comes back, and is asked about anew.
+    isAway = false
+    await open(kind, '/c?group=a', { headers: bearer(token()) })
+    await until('it is in', () => hub.groups().length === 1)
+  })
+})
+
 test('a group of the URL is looked at again when the client refreshes its token', async () => {
   const { hub, open } = await startTestHub({ authenticate })
   const members = new Set(['ann'])
@@ -357,7 +395,10 @@ test('a message that has a type and a token is a message', async () => {
   ])
 })
 
-test('a join that a refresh overtakes is undone', async () => {
+test.each([
+  ['is not allowed', () => false, 'forbidden'],
+  ['cannot be looked at', () => Promise.reject(new GroupcastError('layer-timeout')), 'layer-timeout'],
+])('a join that a refresh overtakes is undone where it %s any more', async (_why, answer, code) => {
   // A hook that takes its time would answer by an identity that is no more.
   const { hub, open } = await startTestHub({ authenticate })
   let release = () => {}
@@ -371,7 +412,7 @@ test('a join that a refresh overtakes is undone', async () => {
       await new Promise<void>((resolve) => {
         release = resolve
       })
-      return allowed
+      return allowed || answer()
     },
   })
   const client = await open('websocket+envelope', '/c', { headers: bearer(token({ role: 'member' })) })
@@ -379,7 +420,7 @@ test('a join that a refresh overtakes is undone', async () => {
   await until('it is asked', () => joins.length === 1)
   expect(await say(client, { token: token({ role: 'guest' }) })).toBe('ok')
   const turning = setInterval(() => release(), 1)
-  expect(await within('the join', joins[0] as Promise<unknown>)).toBe('forbidden')
+  expect(await within('the join', joins[0] as Promise<unknown>)).toBe(code)
   clearInterval(turning)
   expect(hub.groups()).toEqual([])
 })
