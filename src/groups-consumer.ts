@@ -37,7 +37,8 @@ const WHO: readonly unknown[] = ['anyone', 'authenticated', 'token', 'nobody']
 
 /**
  * A consumer for `/events?group=a&group=b`: puts each client into the groups of its query and, where the rules allow it, lets it
- * join others and publish by command. With `history=20` in the query a new client first gets the 20 newest messages of each group. The standalone server mounts it at `/events`.
+ * join others and publish by command. Where its `connect` is used beside another `authorize`, that is asked about the groups of the query, too.
+ * With `history=20` in the query a new client first gets the 20 newest messages of each group. The standalone server mounts it at `/events`.
  *
  * @example
  * hub.consumer('/events', groupsConsumer({ rules: [{ match: 'chat.*', send: 'anyone' }, { match: '*', join: 'nobody' }] }))
@@ -63,9 +64,8 @@ export function groupsConsumer<M = AnyMessages>(options: GroupsConsumerOptions =
       for (const group of groups) await connection.join(group, { history })
       for (const group of wanted) {
         if (groups.includes(group)) continue
-        // Not for a consumer that has borrowed this hook and lets clients do less by themselves than it does for them.
-        const checked = await connection.allows('join', group)
-        await connection.join(group, { history, checked })
+        // The client has named it. A consumer that has borrowed this hook may allow less than the rules; one that has nobody to ask leaves it to them.
+        await connection.join(group, { history, checked: connection.isAskable })
       }
     },
     authorize: (connection, action, group) => mayDo(connection, action, group),

@@ -1,9 +1,11 @@
 // @ts-check
 /**
- * Hostile clients of twenty kinds beside honest ones, for a minute: what the honest notice of it, whether they lose anything, and what it leaves
+ * Hostile clients of all kinds beside honest ones, for a minute: what the honest notice of it, whether they lose anything, and what it leaves
  * in memory. Phases without and with the hostile take turns in one server process with the same honest clients.
  */
+import { createHmac } from 'node:crypto'
 import { Crew } from '../lib/crew.mjs'
+import { EXEMPT_ADDRESSES } from '../lib/hostile/swarm.mjs'
 import { Measured } from '../lib/interleave.mjs'
 import { startProcess } from '../lib/node-subject.mjs'
 import { plainTarget, target } from '../lib/statistics.mjs'
@@ -20,6 +22,19 @@ const LOADS = {
 }
 const GROUP = 'g0'
 const KEY = 'the-key-of-the-soak-alone'
+const SECRET = 'vR8mQ2xLp0aZk7WcT4bY9nHe3sJd6fGu'
+/**
+ * By address and identity, of which the honest have none that counts: so little that it is spent within the shortest phase. What a connection may
+ * spend is the default.
+ */
+const RATES = {
+  'rates.exemptAddresses': EXEMPT_ADDRESSES,
+  'rates.handshakesPerAddress': 5,
+  'rates.handshakesPerAddressBurst': 10,
+  'rates.failedAuthenticationsPerAddressBurst': 10,
+  'rates.messagesPerIdentity': 50,
+  'rates.messagesPerIdentityBurst': 100,
+}
 const MIB = 2 ** 20
 /**
  * Of objects that are alive. Tens of thousands of clients come and go in a minute, and one that is left costs some ten kilobytes: a leak of one in
@@ -34,7 +49,7 @@ const BESIDE = 'hub, beside hostile'
 /** @type {import('../types.d.ts').Scenario} */
 export const scenario = {
   name: 'soak',
-  title: 'Soak: hostile clients of twenty kinds beside honest ones',
+  title: 'Soak: hostile clients of all kinds beside honest ones',
   isByNameOnly: true,
   async run(context) {
     const { options } = context
@@ -69,7 +84,7 @@ async function soak(context, subject, load) {
     subscribers: load.clients,
     size: load.size,
     // Tokens and keys are there to be guessed; honest clients need none to listen.
-    extra: { apiKeys: [KEY], 'auth.secret': 'vR8mQ2xLp0aZk7WcT4bY9nHe3sJd6fGu' },
+    extra: { apiKeys: [KEY], 'auth.secret': SECRET, ...RATES },
   })
   try {
     const memory = { before: NO_MEMORY, after: NO_MEMORY }
@@ -82,7 +97,7 @@ async function soak(context, subject, load) {
         context.progress(`${subject.name}, ${label} (${repeat} of ${load.repeats})`)
         const isBeside = label === BESIDE
         const { port } = new URL(crew.running.url)
-        if (isBeside) await hostile('begin', { port: Number(port), group: GROUP })
+        if (isBeside) await hostile('begin', { port: Number(port), group: GROUP, token: newToken() })
         const latency = await crew.openLoop({ rate: load.rate, durationMs: phaseMs })
         const said = isBeside ? /** @type {Record<string, Account>} */ (await hostile('end', null)) : {}
         const settled = await settle(context, crew, load)
@@ -100,6 +115,14 @@ async function soak(context, subject, load) {
     await hostile.stop()
     await crew.stop()
   }
+}
+
+/** A token of an identity that is let in. */
+function newToken() {
+  const part = (/** @type {object} */ value) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const claims = { sub: 'mallory', exp: Math.floor(Date.now() / 1000) + 3_600 }
+  const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`
+  return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`
 }
 
 /** @type {{ readonly rssMiB: number, readonly heapMiB: number }} */

@@ -11,7 +11,7 @@ setPriority(constants.priority.PRIORITY_LOW)
 let swarm = null
 
 answer({
-  /** @param {{ port: number, group: string }} settings */
+  /** @param {{ port: number } & import('../lib/hostile/kinds.mjs').Facts} settings */
   async begin(settings) {
     swarm = new Swarm(settings)
     swarm.begin()

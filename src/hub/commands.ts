@@ -1,5 +1,4 @@
 import { errorCodeOf, Refusal } from '../errors.ts'
-import { GroupPermissions } from '../permission.ts'
 import type { ClientFrame } from './client-frame.ts'
 import type { ConnectionHost } from './connection-host.ts'
 import { asRefusal } from './denial.ts'
@@ -75,8 +74,7 @@ async function checked(
 }
 
 /** @throws {Refusal} `not-supported` where nothing could ever allow it */
-function assertSupported({ route, identity }: LiveConnection, what: string): void {
-  const mayBeClaimed = identity !== null && GroupPermissions.of(identity.claims) !== null
-  if (route.consumer.authorize !== undefined || mayBeClaimed) return
+function assertSupported({ isAskable }: LiveConnection, what: string): void {
+  if (isAskable) return
   throw new Refusal('not-supported', `The consumer at this URL lets no client ${what}.`)
 }

@@ -82,6 +82,8 @@ export interface Connection<M = AnyMessages, Params = Readonly<Record<string, st
    * `authorize`, where there is one. Without either: no. Rejects with what the hook threw.
    */
   allows(action: GroupAction, group: string): Promise<boolean>
+  /** Whether anybody can be asked so: its consumer has an `authorize`, or the claims of its identity name groups. */
+  readonly isAskable: boolean
   /** Takes it out of a group; nothing if it is not in it. Rejects with the layer's error when that fails; it has left all the same. */
   leave(group: string): Promise<void>
   /**
@@ -99,8 +101,8 @@ export interface JoinOptions {
   /** So many of the newest messages first: a whole number from 0. None unless given. */
   readonly history?: number
   /**
-   * As if the client had asked for it: only where it may (see {@link Connection.allows}), now and whenever it refreshes its token. Otherwise
-   * the join is the application's own, and nobody is asked. `false` unless given.
+   * As if the client had asked for it: only where it may (see {@link Connection.allows}), now and whenever it refreshes its token, and with the
+   * past only where it may have the `history`. Otherwise the join is the application's own, history included, and nobody is asked. `false` unless given.
    *
    * @throws {Refusal} (from `join`) `forbidden`
    */
@@ -139,8 +141,9 @@ export interface Consumer<M = AnyMessages, Params = Readonly<Record<string, stri
   /**
    * Whether a client may join a group, publish to it or get its history, by a command of its own (`join`, `publish` in the protocol), by a
    * `checked` join, and again for the groups so joined when it refreshes its token. Where the claims of its identity have patterns
-   * of groups, they must allow it too; without this hook they decide alone, and without them no client may. Other groups joined in
-   * `connect` are not asked about.
+   * of groups, they must allow it too; without this hook they decide alone, and without them no client may. Groups that the application joins
+   * otherwise, in `connect` or later, are its own decision: not asked about, and neither is their history, also for a client that comes
+   * back with a cursor.
    */
   authorize?(connection: Connection<M, Params>, action: GroupAction, group: string): Awaitable<boolean>
   /**

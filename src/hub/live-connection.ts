@@ -174,6 +174,11 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     else await this.#join(group, count)
   }
 
+  get isAskable(): boolean {
+    if (this.route.consumer.authorize !== undefined) return true
+    return GroupPermissions.of(this.identity?.claims ?? NO_CLAIMS) !== null
+  }
+
   async allows(action: GroupAction, group: string): Promise<boolean> {
     if (!isGroupName(group)) return false
     const { consumer } = this.route
@@ -361,7 +366,6 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     return true
   }
 
-  /** Not held against the bound for slow readers: the past is bounded by itself, and what was put aside has been. */
   /**
    * It may have missed something of groups that it is in: what it gets next is after this hole. A client at the door hears of it with its past.
    *
@@ -373,6 +377,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.sayLater({ reset: { groups, cursor } })
   }
 
+  /** Not held against the bound for slow readers: the past is bounded by itself, and what was put aside has been. */
   takeLater(publication: Publication): void {
     this.#later(publication, 0)
   }
@@ -466,10 +471,21 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   }
 
   /**
-   * Its identity has changed: it leaves the groups that it joined because it was allowed to, and is not any more. Rejects with what the hook
-   * threw.
+   * Its identity has changed: it leaves the groups that it joined because it was allowed to, and is not any more. Where the hook cannot say, nobody
+   * knows what it may still get: it is closed, with the code of the outage, and is asked about anew when it comes back. Rejects with what
+   * the hook threw.
    */
   async lookAgain(): Promise<void> {
+    try {
+      await this.#leaveDenied()
+    } catch (error) {
+      // Whatever else it is closes it by itself.
+      if (isOutage(error)) this.#closeWith(error.code)
+      throw error
+    }
+  }
+
+  async #leaveDenied(): Promise<void> {
     const groups: string[] = []
     for (const group of [...this.#host.sessions.checkedOf(this)]) {
       if (await this.#mayStill(group)) continue
@@ -501,9 +517,18 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     await this.#join(group, count, isPastDenied)
     sessions.joined(this, group)
     // Its identity has changed meanwhile, and this group was not yet among those that were looked at again.
-    if (sessions.versionOf(this) === version || (await this.#mayStill(group))) return
-    await this.leave(group)
-    throw new Refusal('forbidden')
+    if (sessions.versionOf(this) !== version) await this.#confirm(group)
+  }
+
+  /** Undoes a join that is not allowed any more, or of which the hook cannot say. @throws {Refusal} `forbidden`; what the hook threw */
+  async #confirm(group: string): Promise<void> {
+    let mayStay = false
+    try {
+      mayStay = await this.#mayStill(group)
+    } finally {
+      if (!mayStay) await this.leave(group)
+    }
+    if (!mayStay) throw new Refusal('forbidden')
   }
 
   /** @throws {Refusal} `rate-exceeded` */

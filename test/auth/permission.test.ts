@@ -1,5 +1,5 @@
 /** What clients may do to groups: by claims, by hooks, by rules; and again when they refresh their token. */
-import { groupsConsumer } from 'groupcast'
+import { type Connection, type Consumer, type ErrorCode, GroupcastError, groupsConsumer } from 'groupcast'
 import { signToken, tokens } from 'groupcast/auth'
 import { describe, expect, test } from 'vitest'
 import { ERRORS } from '../../src/errors.ts'
@@ -151,6 +151,46 @@ describe.each(KINDS)('%s', (kind) => {
     for (const client of clients) expect(client.controls.some((control) => 'reset' in control)).toBe(false)
   })
 
+  /*
+   * The docs said that the hook is asked about the history that a client wants. It is not about groups that the application joins by itself: claims
+   * that do not name such a group would take from each client that comes back what it missed of it.
+   */
+  test.each([
+    ['unchecked', { history: 0 }, 'is the application’s to give', [2, 3], []],
+    ['checked', { history: 0, checked: true }, 'is asked about', [3], ['join room', 'history room']],
+    ['unchecked, newest', { history: 9 }, 'is the application’s to give', [1, 2, 3], []],
+    ['checked, newest', { history: 9, checked: true }, 'is asked about', [3], ['join room', 'history room']],
+  ] as const)(
+    'the history of a group joined %s %o %s',
+    async (what, options, _whose, expected, questions) => {
+      const { hub, open } = await startTestHub({ authenticate, groups: [{ match: '*', history: {} }] })
+      const asked: string[] = []
+      hub.consumer('/c', {
+        connect: (connection) => connection.join('room', options),
+        authorize(_connection, action, group) {
+          asked.push(`${action} ${group}`)
+          return action === 'join'
+        },
+      })
+      const { cursor } = await hub.groupSend('room', { type: 'n', n: 1 })
+      await hub.groupSend('room', { type: 'n', n: 2 })
+      const query = what.endsWith('newest') ? '' : `?cursor=${cursor}`
+      const client = await open(kind, `/c${query}`, { headers: bearer(withGroups({ join: ['room'] })) })
+      await hub.groupSend('room', { type: 'n', n: 3 })
+      const numbers = () => client.messages.map((text) => JSON.parse(text).n)
+      await until('what is live has come', () => numbers().includes(3))
+      expect(numbers()).toEqual(expected)
+      expect(client.controls.some((control) => 'reset' in control)).toBe(false)
+      expect(asked).toEqual(questions)
+      // Claims that name other groups change nothing of it.
+      const stranger = await open(kind, `/c${query}`, { headers: bearer(withGroups({ join: ['x'] })) })
+      const isIn = () => stranger.messages.map((text) => JSON.parse(text).n)
+      if (questions.length > 0) return
+      await until('what it missed has come', () => isIn().includes(3))
+      expect(isIn()).toEqual(expected)
+    },
+  )
+
   test('a refreshed token keeps the connection, and groups that it does not allow are left with a notice', async () => {
     const { hub, open } = await startTestHub({ authenticate })
     hub.consumer('/c', { connect: (connection) => connection.join('own') })
@@ -237,6 +277,99 @@ describe.each(KINDS)('%s', (kind) => {
   })
 })
 
+/*
+ * A consumer that took `groupsConsumer()` and said no to everything by an `authorize` of its own still let clients into the groups of their URL:
+ * the borrowed `connect` asked it, and took a no for a reason to join without asking.
+ */
+describe.each(CLIENT_KINDS)('%s: an authorize beside a borrowed groupsConsumer()', (kind) => {
+  test.each([
+    ['spread', (groups: Consumer) => groups],
+    ['called', (groups: Consumer) => ({ connect: (given: Connection) => groups.connect?.(given) })],
+  ] as const)('decides about the groups of the URL, and their history: %s', async (_how, borrow) => {
+    const { hub, open, errors } = await startTestHub({ groups: [{ match: '*', history: {} }] })
+    await hub.groupSend('secret', { type: 'm', text: 'old' })
+    const asked: string[] = []
+    hub.consumer('/c', {
+      ...borrow(groupsConsumer({ groups: ['own'] })),
+      authorize(_connection, action, group) {
+        asked.push(`${action} ${group}`)
+        return group !== 'secret' && action === 'join'
+      },
+    })
+    const refused = await open(kind, '/c?group=a&group=secret&history=9')
+    if (refused.kind.startsWith('websocket'))
+      expect((await within('its end', refused.ended)).code).toBe(ERRORS.forbidden.closeCode)
+    else expect(refused.status).toBe(403)
+    expect(refused.messages).toEqual([])
+    await until('it has left', () => hub.groups().length === 0)
+    expect(asked).toEqual(['join a', 'history a', 'join secret'])
+    await open(kind, '/c?group=a&group=own')
+    await until('it is in', () => hub.groups().length === 2)
+    expect(asked.slice(3)).toEqual(['join a', 'history a'])
+    expect(errors).toEqual([])
+  })
+})
+
+/*
+ * A refresh whose hook threw (it reads from a database or a layer that was away for a moment) was answered with that error, and the client stayed
+ * in all its groups with its new identity, though nobody had said that it may. No later look was due.
+ */
+describe.each(CLIENT_KINDS)('%s: a refresh whose hook cannot say', (kind) => {
+  test.each<[string, () => Error, ErrorCode]>([
+    ['because the layer is away', () => new GroupcastError('layer-unavailable'), 'layer-unavailable'],
+    ['because the layer is late', () => new GroupcastError('layer-timeout'), 'layer-timeout'],
+    ['because it is broken', () => new Error('no such table'), 'internal-error'],
+  ])('closes the connection, which gets nothing more, %s', async (_why, fault, code) => {
+    const { hub, open, errors } = await startTestHub({ authenticate })
+    let isAway = false
+    hub.consumer('/c', {
+      ...groupsConsumer(),
+      authorize() {
+        if (isAway) throw fault()
+        return true
+      },
+    })
+    const client = await open(kind, '/c?group=a&group=b', { headers: bearer(token()) })
+    await until('it is in', () => hub.groups().length === 2)
+    isAway = true
+    const refreshed = client.send({ token: token() })
+    const { code: closeCode } = await within('its end', client.ended)
+    await refreshed
+    expect(closeCode).toBe(ERRORS[code].closeCode)
+    expect(hub.groups()).toEqual([])
+    expect(errors).toHaveLength(code === 'internal-error' ? 1 : 0)
+    // It comes back, and is asked about anew.
+    isAway = false
+    await open(kind, '/c?group=a', { headers: bearer(token()) })
+    await until('it is in', () => hub.groups().length === 1)
+  })
+})
+
+test('a group of the URL is looked at again when the client refreshes its token', async () => {
+  const { hub, open } = await startTestHub({ authenticate })
+  const members = new Set(['ann'])
+  const authorize = ({ identity }: Connection) => members.has(identity?.id ?? '')
+  hub.consumer('/c', { ...groupsConsumer({ groups: ['own'] }), authorize })
+  const client = await open('websocket+envelope', '/c?group=a', { headers: bearer(token()) })
+  members.clear()
+  expect(await say(client, { token: token() })).toBe('ok')
+  expect(client.controls).toContainEqual({ left: { groups: ['a'] } })
+  expect(hub.groups().map(({ name }) => name)).toEqual(['own'])
+})
+
+test('a consumer that borrows the groups of the URL, and has nobody to ask, leaves them to the rules', async () => {
+  const { hub, open } = await startTestHub({ authenticate })
+  const groups = groupsConsumer({ rules: [{ match: 'shut', join: 'nobody' }] })
+  hub.consumer('/c', { connect: (connection) => groups.connect?.(connection) })
+  const client = await open('websocket+envelope', '/c?group=a')
+  await until('it is in', () => hub.groups().length === 1)
+  expect(await say(client, { join: 'b' })).toBe('not-supported')
+  expect((await open('sse', '/c?group=shut')).status).toBe(403)
+  // Who brings claims is held to them.
+  const headers = bearer(withGroups({ join: ['a'] }))
+  expect((await open('sse', '/c?group=b', { headers })).status).toBe(403)
+})
+
 test('a plain WebSocket refreshes too, and a bad token closes it, for it can be told in no other way', async () => {
   const { hub, open } = await startTestHub({ authenticate })
   const client = await open('websocket', '/events?group=a', { headers: bearer(withGroups({ join: ['a'] })) })
@@ -262,7 +395,10 @@ test('a message that has a type and a token is a message', async () => {
   ])
 })
 
-test('a join that a refresh overtakes is undone', async () => {
+test.each([
+  ['is not allowed', () => false, 'forbidden'],
+  ['cannot be looked at', () => Promise.reject(new GroupcastError('layer-timeout')), 'layer-timeout'],
+])('a join that a refresh overtakes is undone where it %s any more', async (_why, answer, code) => {
   // A hook that takes its time would answer by an identity that is no more.
   const { hub, open } = await startTestHub({ authenticate })
   let release = () => {}
@@ -276,7 +412,7 @@ test('a join that a refresh overtakes is undone', async () => {
       await new Promise<void>((resolve) => {
         release = resolve
       })
-      return allowed
+      return allowed || answer()
     },
   })
   const client = await open('websocket+envelope', '/c', { headers: bearer(token({ role: 'member' })) })
@@ -284,7 +420,7 @@ test('a join that a refresh overtakes is undone', async () => {
   await until('it is asked', () => joins.length === 1)
   expect(await say(client, { token: token({ role: 'guest' }) })).toBe('ok')
   const turning = setInterval(() => release(), 1)
-  expect(await within('the join', joins[0] as Promise<unknown>)).toBe('forbidden')
+  expect(await within('the join', joins[0] as Promise<unknown>)).toBe(code)
   clearInterval(turning)
   expect(hub.groups()).toEqual([])
 })

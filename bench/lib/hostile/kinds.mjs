@@ -1,6 +1,7 @@
 // @ts-check
 /** What hostile clients do. Each kind knows nothing of the others, nor of the limits of the server: what becomes of it is what is reported. */
 import { randomBytes } from 'node:crypto'
+import { deflateRawSync } from 'node:zlib'
 
 /** @typedef {import('./client.mjs').HostileClient} HostileClient */
 
@@ -10,10 +11,11 @@ import { randomBytes } from 'node:crypto'
  * @typedef {object} Kind
  * @property {string} name
  * @property {number} clients at once; one that is gone comes back
+ * @property {boolean} [isOneAddress] all of them come from one address, for which the server has limits; the others from many that are exempt
  * @property {(client: HostileClient, facts: Facts) => void} act begins when it is connected, or tries to be
  */
 
-/** @typedef {{ group: string }} Facts `group`: that of the honest clients */
+/** @typedef {{ group: string, token: string }} Facts `group`: that of the honest clients; `token`: of an identity that the server lets in */
 
 const TICK_MS = 20
 const HEAD = 'Host: 127.0.0.1\r\n'
@@ -23,13 +25,13 @@ const handshake = (path, more = '') =>
   `GET ${path} HTTP/1.1\r\n${HEAD}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${more}\r\n`
 const ENVELOPES = 'Sec-WebSocket-Protocol: groupcast.v1\r\n'
 
-/** A frame; the mask is zeros, so that the payload stands as it is. @param {number} opcode @param {string | Buffer} [payload] @param {{ fin?: boolean, mask?: boolean, length?: number }} [form] */
-function frame(opcode, payload = '', { fin = true, mask = true, length } = {}) {
+/** A frame; the mask is zeros, so that the payload stands as it is. @param {number} opcode @param {string | Buffer} [payload] @param {{ fin?: boolean, mask?: boolean, compressed?: boolean, length?: number }} [form] */
+function frame(opcode, payload = '', { fin = true, mask = true, compressed = false, length } = {}) {
   const data = Buffer.from(/** @type {string} */ (payload))
   const declared = length ?? data.length
   const head = Buffer.alloc(declared < 126 ? 2 : declared < 65_536 ? 4 : 10)
   const bit = mask ? 0x80 : 0
-  head[0] = (fin ? 0x80 : 0) | opcode
+  head[0] = (fin ? 0x80 : 0) | (compressed ? 0x40 : 0) | opcode
   head[1] = bit | (declared < 126 ? declared : declared < 65_536 ? 126 : 127)
   if (head.length === 4) head.writeUInt16BE(declared, 2)
   if (head.length === 10) head.writeBigUInt64BE(BigInt(declared), 2)
@@ -42,10 +44,10 @@ const many = (one, count) => Buffer.concat(Array.from({ length: count }, () => o
 /** @param {object} value */
 const text = (value) => frame(1, JSON.stringify(value))
 
-/** Opens a WebSocket, then says this at each tick, unless the last has yet to leave. @param {(n: number) => Buffer} say @param {string} [protocol] @param {string} [path] */
-function flood(say, protocol = '', path = '/events') {
+/** Opens a WebSocket, then says this at each tick, unless the last has yet to leave. @param {(n: number) => Buffer} say @param {string} [headers] */
+function flood(say, headers = '') {
   return (/** @type {HostileClient} */ client) => {
-    client.write(handshake(path, protocol))
+    client.write(handshake('/events', headers))
     client.whenAnswered(() => {
       let n = 0
       client.every(TICK_MS, () => {
@@ -91,6 +93,10 @@ const BROKEN = [
   () => frame(2, 'binary'),
 ]
 let broken = 0
+
+const DEFLATE = 'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n'
+/** 16 KiB on the way, 16 MiB for whoever inflates it. */
+const BOMB = frame(1, deflateRawSync(Buffer.alloc(2 ** 24, '[')), { compressed: true })
 
 const BAD_TOKEN = `${Buffer.from('{"alg":"HS256"}').toString('base64url')}.${Buffer.from('{"sub":"eve","exp":4102444800}').toString('base64url')}.${'A'.repeat(43)}`
 
@@ -150,6 +156,15 @@ export const KINDS = [
     },
   },
   {
+    name: 'knocking from one address',
+    clients: 10,
+    isOneAddress: true,
+    act(client) {
+      client.write(handshake('/events?group=churn'))
+      client.whenAnswered(() => client.leave())
+    },
+  },
+  {
     name: 'subscribers that never read',
     clients: 5,
     act(client, { group }) {
@@ -172,6 +187,14 @@ export const KINDS = [
       )(client),
   },
   {
+    // No more on each than a connection may say: together it is.
+    name: 'one identity on many connections',
+    clients: 6,
+    act: (client, { token }) =>
+      flood(() => many(text({ leave: 'x' }), 4), `${ENVELOPES}Authorization: Bearer ${token}\r\n`)(client),
+  },
+  { name: 'compressed bombs', clients: 3, act: flood(() => BOMB, DEFLATE) },
+  {
     name: 'bad tokens',
     clients: 3,
     act(client) {
@@ -186,14 +209,18 @@ export const KINDS = [
   {
     name: 'guessed tickets',
     clients: 3,
+    isOneAddress: true,
     act(client) {
-      client.write(`GET /events?ticket=${randomBytes(24).toString('base64url')} HTTP/1.1\r\n${HEAD}\r\n`)
+      const ticket = randomBytes(24).toString('base64url')
+      // An event stream would be refused in a stream of its own: by the status it is seen why.
+      client.write(`GET /events?ticket=${ticket} HTTP/1.1\r\n${HEAD}Accept: application/x-ndjson\r\n\r\n`)
       client.whenAnswered(() => client.leave())
     },
   },
   {
     name: 'pipelined publishes with a bad key',
     clients: 3,
+    isOneAddress: true,
     act(client) {
       const body = '{"type":"spam"}'
       const post = `POST /api/groups/spam/messages HTTP/1.1\r\n${HEAD}Authorization: Bearer not-the-key-at-all\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`

@@ -7,9 +7,14 @@ import { KINDS } from './kinds.mjs'
 
 /** How long one stays away that was shown the door. */
 const BACK_MS = /** @type {const} */ ([50, 150])
-/** They come from other addresses than the honest, whatever limits there are for each address. */
+/** They come from other addresses than the honest (127.0.0.1): from these in turns, of which a server is to count nothing … */
 const FIRST_ADDRESS = 2
 const ADDRESSES = 50
+/** … and kinds that are about limits for an address from one each, from here on. */
+const FIRST_COUNTED_ADDRESS = 64
+
+/** The addresses of which a server is to count nothing by address, those of the honest included, so that the limits meet {@link KINDS} that are about them alone. */
+export const EXEMPT_ADDRESSES = Object.freeze(['127.0.0.0/26', '::1'])
 
 export class Swarm {
   /** @type {Map<string, Account>} */ #accounts = new Map()
@@ -20,10 +25,10 @@ export class Swarm {
   #next = 0
   #isOver = false
 
-  /** @param {{ port: number, group: string }} settings */
-  constructor({ port, group }) {
+  /** @param {{ port: number } & import('./kinds.mjs').Facts} settings */
+  constructor({ port, ...facts }) {
     this.#port = port
-    this.#facts = { group }
+    this.#facts = facts
   }
 
   begin() {
@@ -57,8 +62,7 @@ export class Swarm {
   /** @param {import('./kinds.mjs').Kind} kind */
   #open(kind) {
     const account = /** @type {Account} */ (this.#accounts.get(kind.name))
-    const localAddress = `127.0.0.${FIRST_ADDRESS + (this.#next++ % ADDRESSES)}`
-    const client = new HostileClient({ port: this.#port, localAddress })
+    const client = new HostileClient({ port: this.#port, localAddress: this.#addressOf(kind) })
     this.#clients.add(client)
     account.attempts++
     account.open++
@@ -72,6 +76,14 @@ export class Swarm {
       if (!this.#isOver) this.#later(kind)
     }
     kind.act(client, this.#facts)
+  }
+
+  /** @param {import('./kinds.mjs').Kind} kind */
+  #addressOf(kind) {
+    const last = kind.isOneAddress
+      ? FIRST_COUNTED_ADDRESS + KINDS.indexOf(kind)
+      : FIRST_ADDRESS + (this.#next++ % ADDRESSES)
+    return `127.0.0.${last}`
   }
 
   /** Resolves when the last is gone. */

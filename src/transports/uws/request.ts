@@ -60,13 +60,15 @@ export class UwsConnectionRequest implements ConnectionRequest {
 
   header(name: string): string | undefined {
     const mark = `\n${name.toLowerCase()}:`
+    // As node:http does: a list of cookies has semicolons (RFC 6265, 4.2.1; RFC 9113, 8.2.3), and a comma may stand in a value.
+    const between = mark === '\ncookie:' ? '; ' : ', '
     this.#read()
     const headers = this.#headers
     let value: string | undefined
     for (let at = headers.indexOf(mark); at !== -1; at = headers.indexOf(mark, at + 1)) {
       const start = at + mark.length
       const next = headers.slice(start, headers.indexOf('\n', start))
-      value = value === undefined ? next : `${value}, ${next}`
+      value = value === undefined ? next : `${value}${between}${next}`
     }
     return value
   }

@@ -305,4 +305,20 @@ export const TOKEN_PLACES: readonly Row[] = [
       ),
     refused('The token is of another type (typ).'),
   ),
+  // uWebSockets.js gives each line by itself: joined by a comma, the second was a part of the value of the first.
+  row(
+    'TP-43',
+    '9113, 8.2.3',
+    'in the second of two Cookie lines',
+    () => get('/who', ...LINE, 'Cookie: a=1', `Cookie: session=${token()}`),
+    streams({}, /^\{"open":.*\}\n\{"message":\{"type":"who","id":"ann"\}\}\n$/),
+  ),
+  row(
+    'TP-44',
+    '6265, 5.4',
+    'in two Cookie lines: the first counts, on a WebSocket, too',
+    () =>
+      who({ Cookie: `a=1\r\nCookie: session=${token()}\r\nCOOKIE: session=${token({ sub: 'eve' })}; b=2` }),
+    ANN,
+  ),
 ]
