@@ -23,11 +23,11 @@ export class Patience {
     }
   }
 
-  /** Resolves when the condition holds, unless that takes too long. */
-  async until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  /** Resolves when the condition holds, unless that takes too long. `what` may say how it is by then. */
+  async until(condition: () => boolean | Promise<boolean>, what: string | (() => string)): Promise<void> {
     const end = performance.now() + this.#deadlineMs
     while (!(await condition())) {
-      if (performance.now() > end) this.#tooLate(what)
+      if (performance.now() > end) this.#tooLate(typeof what === 'string' ? what : what())
       await delay(1)
     }
   }

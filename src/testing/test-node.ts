@@ -144,7 +144,8 @@ export class TestNode {
 
   /** Waits until the layer says that it is ready. */
   ready(): Promise<void> {
-    return this.#patience.until(() => this.sink.isReady, 'status() to say ready')
+    const what = () => `status() to say ready, but the last it said was ${this.sink.lastStatus}`
+    return this.#patience.until(() => this.sink.isReady, what)
   }
 
   /** Waits until the layer says that it is not ready. */
@@ -264,6 +265,12 @@ class RecordingSink implements LayerSink {
 
   report(error: unknown): void {
     this.reports.push(error)
+  }
+
+  /** For whoever waits for another one. */
+  get lastStatus(): string {
+    const last = this.statuses.at(-1)
+    return last === undefined ? 'nothing' : [last.state, last.reason].filter(Boolean).join(': ')
   }
 
   get isReady(): boolean {

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import { type ConformanceCase, layerConformance } from '../../src/testing/index.ts'
-import { type BrokenLayer, changed, soundLayers } from './broken/broken-layer.ts'
+import { type BrokenLayer, changed, each, soundLayers } from './broken/broken-layer.ts'
 import { brokenChannels } from './broken/channels.ts'
 import { brokenEnds } from './broken/ends.ts'
 import { brokenGroups } from './broken/groups.ts'
@@ -46,6 +46,19 @@ test('a layer that is wrapped but not changed passes', async () => {
   })
   const cases = casesFor(create, 10_000)
   expect(await failures(cases)).toEqual([])
+})
+
+// Cases said "Waited 20000 ms for status() to say ready", and why the layer was not ready was nowhere to be seen.
+test('a layer that is never ready is quoted about why', async () => {
+  const create = each((inner) => ({
+    async start(start) {
+      await inner.start(start)
+      start.sink.status({ state: 'connecting', reason: 'nobody listens on port 1' })
+    },
+  }))
+  await expect(casesFor(create)[0]?.run()).rejects.toThrow(
+    'status() to say ready, but the last it said was connecting: nobody listens on port 1',
+  )
 })
 
 describe('the suite catches', { concurrent: true }, () => {

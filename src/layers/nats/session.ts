@@ -146,9 +146,7 @@ export class NatsSession implements Session {
     attempt.signal.addEventListener('abort', destroy)
     try {
       const js = new JetStream(wire)
-      const streams = new Streams(js, host.subjects, host.options, wire.serverId, (error) =>
-        host.report(error),
-      )
+      const streams = new Streams(js, host.subjects, host.options, wire, (error) => host.report(error))
       const history = await streams.open(known)
       const session = new NatsSession(host, attempt, wire, js, history)
       await session.#begin(groups)

@@ -11,7 +11,8 @@ import {
 } from './jet-stream.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Subjects } from './subjects.ts'
-import { NobodyThere, Refused } from './wire.ts'
+import { Turn, type TurnWire } from './turn.ts'
+import { NobodyThere, Refused, type Wire } from './wire.ts'
 
 /** How many marks of time there are in the longest age: see `HistoryStream.mark`. */
 export const MARKS = 8
@@ -50,27 +51,29 @@ export interface Known {
   readonly eras: Eras
 }
 
+/** As much of the connection as is used besides JetStream. */
+export type StreamsWire = TurnWire & Pick<Wire, 'serverId'>
+
 /** Makes the streams, or brings those that are there in line with the options. */
 export class Streams {
   readonly #stream: JetStream
   readonly #subjects: Subjects
   readonly #options: ResolvedOptions
   readonly #report: (error: unknown) => void
-  readonly #serverId: string | null
+  readonly #wire: StreamsWire
 
-  /** @param serverId of the one server that keeps the streams, another one at each start; `null`: there may be several */
   constructor(
     stream: JetStream,
     subjects: Subjects,
     options: ResolvedOptions,
-    serverId: string | null,
+    wire: StreamsWire,
     report: (error: unknown) => void,
   ) {
     this.#stream = stream
     this.#subjects = subjects
     this.#options = options
     this.#report = report
-    this.#serverId = serverId
+    this.#wire = wire
   }
 
   /**
@@ -135,7 +138,7 @@ export class Streams {
       return null
     }
     // Of several servers (whatever it is that joins them) each may come again.
-    const name = (cluster?.name ?? '') === '' ? nameOf(this.#serverId) : null
+    const name = (cluster?.name ?? '') === '' ? nameOf(this.#wire.serverId) : null
     if (name === null || eras.has(name)) return eras
     try {
       const from = await this.#stream.appendAfter(last?.sequence ?? 0, subject, eras.toJson(name))
@@ -164,23 +167,35 @@ export class Streams {
 
   /** A cluster answers nothing, or not the same everywhere, about a stream that another node makes at this moment. */
   async #open(name: string, make: () => StreamConfig, differing: Differing): Promise<StreamInfo> {
+    // The same at each try: a cluster takes what it was asked for before for the same stream, but not an epoch more.
+    const wanted = make()
+    const turn = this.#turnFor(name)
     let refusal: ApiError | null = null
     const ask = async () => {
       try {
-        const info = await this.#tryOpen(name, make(), differing)
-        return info.cluster?.leader === '' ? null : info
+        const info = await this.#tryOpen(wanted, differing, turn)
+        return info?.cluster?.leader === '' ? null : info
       } catch (error) {
         if (!(error instanceof ApiError) || !NOT_YET.has(error.errorCode)) throw error
         refusal = error
         return null
       }
     }
-    const found = await this.#patiently(ask)
+    const found = await this.#patiently(ask).finally(() => turn?.end())
     if (found !== null) return found
     throw (
       refusal ??
       new Error(`JetStream does not answer about the stream ${name}: does its cluster have a leader?`)
     )
+  }
+
+  /**
+   * Where several servers may keep a stream, nodes that find none must not all make it, with an epoch each: a cluster of servers from 2.9.9 to 2.11.8 tries to change
+   * the first into the next, in vain, and up to 2.10.24 one of them may panic when it is asked about it then. `null`: one server keeps it, and makes the first.
+   */
+  #turnFor(stream: string): Turn | null {
+    if (this.#wire.serverId !== null) return null
+    return new Turn(this.#wire, this.#subjects.turn(stream), this.#options.clock)
   }
 
   /** The newest of a subject, from whoever leads the stream; `undefined`: the stream is gone again. */
@@ -224,15 +239,27 @@ export class Streams {
     return this.#options.timeoutMs / (TRIES + 1)
   }
 
-  async #tryOpen(name: string, wanted: StreamConfig, differing: Differing): Promise<StreamInfo> {
-    const found = await this.#stream.info(name)
+  /** `null`: another node is making it. */
+  async #tryOpen(wanted: StreamConfig, differing: Differing, turn: Turn | null): Promise<StreamInfo | null> {
+    const found = (await this.#stream.info(wanted.name)) ?? (await this.#afterOthers(wanted.name, turn))
     if (found !== null) return this.#align(found, wanted, differing(found.config, wanted))
+    return turn === null || turn.isOurs ? this.#make(wanted) : null
+  }
+
+  /** What a stream is when others have had their turn to make it. */
+  async #afterOthers(name: string, turn: Turn | null): Promise<StreamInfo | null> {
+    if (turn === null) return null
+    await turn.come()
+    return this.#stream.info(name)
+  }
+
+  async #make(wanted: StreamConfig): Promise<StreamInfo> {
     try {
       return await this.#stream.create(wanted)
     } catch (error) {
       if (!(error instanceof ApiError)) throw error
       // Another node may have been faster: the server says that the name is taken, or that the subjects overlap.
-      const other = await this.#stream.info(name)
+      const other = await this.#stream.info(wanted.name)
       if (other === null) throw error
       return other
     }

@@ -75,6 +75,11 @@ export class Subjects {
     return `${this.#prefix}.h.${epoch}`
   }
 
+  /** On which nodes agree who makes a stream. */
+  turn(stream: string): string {
+    return `${this.#prefix}.m.${stream}`
+  }
+
   /** What the stream of history stores in every epoch. Nothing is sent there. */
   get claim(): string {
     return `${this.#prefix}.h`
