@@ -14,8 +14,8 @@ export interface TokenOptions {
   /** Several, each with a `kid`: to replace one, add the new one, sign with it, and remove the old one when its tokens have expired. */
   readonly keys?: readonly TokenKey[]
   /**
-   * Where the public keys of an issuer are (RFC 7517): https, or http on this machine. They are kept for ten minutes, and fetched anew for a
-   * `kid` that is not among them, at most every 30 seconds.
+   * Where the public keys of an issuer are (RFC 7517): https, or http on this machine. They are fetched anew when they are ten minutes
+   * old, and for a `kid` that is not among them, at most every 30 seconds; tokens that name one of those of before do not wait for that.
    */
   readonly jwksUrl?: string | URL
   /** With `jwksUrl`: what its keys may be used with. `["RS256", "ES256", "EdDSA"]` unless given; HS256 is not possible. */
