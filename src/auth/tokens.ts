@@ -24,7 +24,7 @@ export interface TokenOptions {
   readonly issuer?: string | readonly string[]
   /** Whom it must be meant for (`aud`): one of these. */
   readonly audience?: string | readonly string[]
-  /** The longest time that a token may have left: a day unless given. It must have an end (`exp`). */
+  /** The longest time for which a token may be good, from `iat` to `exp`: a day unless given. It must have an end (`exp`). */
   readonly maxLifetimeSeconds?: number
   /** By how much clocks may differ: 5 seconds unless given, 60 at most. */
   readonly leewaySeconds?: number
@@ -92,6 +92,7 @@ export function tokens(options: TokenOptions): Authenticate {
     return null
   }
   return Object.assign(authenticate, {
+    // From `issuedAt` to `expiresAt`: a leeway at the end, and one that the length itself may be over.
     maxLifetimeMs: (rules.maxLifetimeSeconds + 2 * rules.leewaySeconds) * 1000,
   })
 }

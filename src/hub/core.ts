@@ -1,7 +1,7 @@
 import { customAlphabet, nanoid } from 'nanoid'
 import type { Clock } from '../clock.ts'
 import { ERRORS, GroupcastError, Refusal } from '../errors.ts'
-import type { Authenticate, Identity } from '../identity.ts'
+import { type Authenticate, type Identity, lifetimeOf } from '../identity.ts'
 import type { ChannelLayer } from '../layers/layer.ts'
 import { encodeMessage, type MessageCheck } from '../message.ts'
 import { NODES_GROUP } from '../names.ts'
@@ -134,7 +134,7 @@ export class HubCore implements ConnectionHost, GateHost {
     this.sessions = new Sessions(clock, this.revocations, this.counters)
     this.tickets = new Tickets(this)
     this.nodes = new Nodes(this)
-    if (authenticate !== null) this.nodes.expect(authenticate.maxLifetimeMs)
+    if (authenticate !== null) this.nodes.expect(lifetimeOf(authenticate))
   }
 
   get isDraining(): boolean {
@@ -227,7 +227,7 @@ export class HubCore implements ConnectionHost, GateHost {
   addConsumer(path: string, consumer: AnyConsumer): void {
     this.router.add(path, consumer)
     const { authenticate } = consumer
-    if (typeof authenticate === 'function') this.nodes.expect((authenticate as Authenticate).maxLifetimeMs)
+    if (typeof authenticate === 'function') this.nodes.expect(lifetimeOf(authenticate))
   }
 
   identify(connection: LiveConnection): Promise<void> | null {
@@ -252,7 +252,7 @@ export class HubCore implements ConnectionHost, GateHost {
       if (identity === null || identity.id !== known.id) {
         throw new Refusal('forbidden', 'The token is of somebody else: connect anew.')
       }
-      this.sessions.assign(connection, identity, askedAt)
+      this.#assign(connection, identity, askedAt)
       this.counters.refreshedTokens++
       return identity
     })
@@ -274,6 +274,7 @@ export class HubCore implements ConnectionHost, GateHost {
       const where = 'authenticate of a ticket'
       const identity = await this.#ask({ asker: {}, hook, where, request, identity: null })
       if (identity === null) throw new Refusal('unauthorized')
+      this.nodes.assertRemembered(identity)
       if (this.revocations.refuses(identity.id, identity.issuedAt ?? askedAt)) throw new Refusal('revoked')
       const ticket = this.tickets.issue({ identity, askedAt })
       this.counters.issuedTickets++
@@ -304,6 +305,11 @@ export class HubCore implements ConnectionHost, GateHost {
     }
   }
 
+  #assign(connection: LiveConnection, identity: Identity, askedAt: number): void {
+    this.nodes.assertRemembered(identity)
+    this.sessions.assign(connection, identity, askedAt)
+  }
+
   #hookOf({ consumer }: Route): Authenticate | null {
     const { authenticate } = consumer
     if (authenticate === false) return null
@@ -327,7 +333,7 @@ export class HubCore implements ConnectionHost, GateHost {
     const question = { asker: connection, where, request, identity: null }
     await this.#attempt(request, async () => {
       const identity = await this.#ask({ ...question, hook: ticket === null ? hook : redeem })
-      if (identity !== null && !connection.isGone) this.sessions.assign(connection, identity, askedAt)
+      if (identity !== null && !connection.isGone) this.#assign(connection, identity, askedAt)
     })
   }
 

@@ -1,12 +1,15 @@
+import { MisuseError } from '../errors.ts'
 import { type HistoryBounds, MAX_AGE_SECONDS } from '../history.ts'
+import type { Identity } from '../identity.ts'
 import type { ChannelLayer } from '../layers/layer.ts'
-import { NODES_GROUP } from '../names.ts'
+import { NODES_GROUP, quote } from '../names.ts'
 import type { Counters } from './connection-host.ts'
 import { encodeNodeMessage, type NodeMessage, parseNodeMessage } from './node-message.ts'
 import type { Revocations } from './revocations.ts'
 import type { Sessions } from './sessions.ts'
 import type { Tickets } from './tickets.ts'
 
+/** A hook's identities are good for so long at least, as far as revocations go. */
 const DAY_MS = 86_400_000
 /** What the layer keeps of what nodes tell each other, for those that start later or were cut off: revocations. */
 const KEPT: HistoryBounds = Object.freeze({
@@ -43,10 +46,25 @@ export class Nodes {
   }
 
   /** There are hooks whose identities can be good for so long. */
-  expect(lifetimeMs = DAY_MS): void {
+  expect(lifetimeMs: number): void {
     this.#lifetimeMs = Math.max(this.#lifetimeMs, lifetimeMs)
     // Whoever comes before it has worked will try again, and hear of a failure.
     this.join().catch(() => {})
+  }
+
+  /**
+   * Only credentials whose revocation would be remembered may come in.
+   *
+   * @throws {MisuseError} `invalid-option` for an identity that was issued before
+   */
+  assertRemembered({ id, issuedAt }: Identity): void {
+    // 0 says that it is older than all that is remembered.
+    if (issuedAt === null || issuedAt === 0 || issuedAt >= Date.now() - this.#lifetimeMs) return
+    const seconds = Math.round((Date.now() - issuedAt) / 1000)
+    throw new MisuseError(
+      'invalid-option',
+      `The credentials of ${quote(id)} were made ${seconds} s ago (issuedAt), and revocations are remembered for ${this.#lifetimeMs / 1000} s: raise maxLifetimeMs of the hook authenticate (of tokens(), maxLifetimeSeconds) to the longest time that they are good for.`,
+    )
   }
 
   /** Resolves when this node hears of revocations, and knows of those before. Rejects with the layer's error. */

@@ -429,6 +429,45 @@ describe('hooks', () => {
     expect(heard).toEqual([])
   })
 
+  test('an identity that is older than revocations are remembered is refused, and its hook is told what to raise', async () => {
+    // A hook whose sessions are good for a week, and which says when they were made: a revocation was forgotten after a day, as nobody had said
+    // that more was needed, and whoever had been revoked was let in again.
+    const DAY = 86_400_000
+    const session = { id: 'ann', issuedAt: Date.now() - 2 * DAY, expiresAt: Date.now() + 5 * DAY }
+    const short = await startTestHub({ authenticate: () => session })
+    await expectRefused(await short.open('ndjson', '/events'), 'internal-error')
+    expect(short.errors.map(({ error }) => (error as Error).message)).toEqual([
+      expect.stringMatching(/"ann" were made 172800 s ago.*for 86400 s: raise maxLifetimeMs/),
+    ])
+    await expect(short.hub.createTicket(requestWith(null))).rejects.toThrow('raise maxLifetimeMs')
+    const long = Object.assign(() => session, { maxLifetimeMs: 7 * DAY })
+    const { hub, open, errors } = await startTestHub({ authenticate: long })
+    const client = await open('ndjson', '/events')
+    expect(client.status).toBe(200)
+    await hub.revoke('ann')
+    await within('its end', client.ended)
+    await expectRefused(await open('ndjson', '/events'), 'revoked')
+    expect(errors).toEqual([])
+  })
+
+  test('an identity of before all times comes in until it is revoked', async () => {
+    const { hub, open } = await startTestHub({ authenticate: () => ({ id: 'ann', issuedAt: 0 }) })
+    expect((await open('ndjson', '/events')).status).toBe(200)
+    await hub.revoke('ann')
+    await expectRefused(await open('ndjson', '/events'), 'revoked')
+  })
+
+  test.each([[0], [-1], [Number.NaN], [Number.POSITIVE_INFINITY], ['1d'], [null]])(
+    'a maxLifetimeMs of %j is none',
+    async (maxLifetimeMs) => {
+      // Not a number was more than any time: nothing was remembered, and every revocation forgotten at once.
+      const hook = Object.assign(() => null, { maxLifetimeMs: maxLifetimeMs as number })
+      await expect(startTestHub({ authenticate: hook })).rejects.toThrow('maxLifetimeMs of authenticate is')
+      const { hub } = await startTestHub()
+      expect(() => hub.consumer('/c', { authenticate: hook })).toThrow('maxLifetimeMs of authenticate is')
+    },
+  )
+
   test.each([['x'], [{}], [1]])('%j is no hook', async (hook) => {
     const { hub } = await startTestHub()
     expect(() => hub.consumer('/c', { authenticate: hook as never })).toThrow('must be a function, or false')

@@ -18,6 +18,7 @@ const BAD_SIGNATURE = 'invalid-token: The signature does not fit.'
 const NO_KEY = 'invalid-token: No key is known that it could be signed with (kid, alg).'
 const BAD_ALG = 'invalid-token: The algorithm (alg) is not one of those that are allowed.'
 const EXPIRED = 'invalid-token: The token has expired.'
+const TOO_LONG = 'invalid-token: The token is good for longer than 86400 seconds (from iat to exp).'
 const bad = (claim: string) => `invalid-token: The token’s ${claim} is not what it must be.`
 const missing = (claim: string) => `invalid-token: The token has no ${claim}.`
 
@@ -116,7 +117,17 @@ const RFC_7519: readonly Case[] = [
   ],
   ['iat as a text', () => token({ iat: 'now' }), bad('iat')],
   ['no iat', () => token({ iat: undefined }), expect.objectContaining({ id: 'ann', issuedAt: 0 })],
-  ['a negative iat', () => token({ iat: -5 }), expect.objectContaining({ issuedAt: 0 })],
+  ['a negative iat', () => token({ iat: -5 }), TOO_LONG],
+  ['exp at the cap from iat', () => token({ iat: now() - 100, exp: now() + 86_300 }), good()],
+  // The cap was held against the time that is left alone: a token of 36 hours was refused for twelve, then let in, also when it had been revoked
+  // in its first hour, which was forgotten after a day.
+  ['a long one of which little is left', () => token({ iat: now() - 90_000, exp: now() + 600 }), TOO_LONG],
+  ['the same of a year ago', () => token({ iat: now() - 31_536_000, exp: now() + 1 }), TOO_LONG],
+  [
+    'one that is only just expired',
+    () => token({ iat: now() - 86_401, exp: now() - 1 }),
+    expect.objectContaining({ id: 'ann' }),
+  ],
   [
     'sub as a number',
     () => token({ sub: 7 }),
@@ -546,6 +557,9 @@ describe('whatever comes as a token', () => {
         const left = (answer?.expiresAt ?? Number.POSITIVE_INFINITY) - Date.now()
         expect(left).toBeLessThanOrEqual((86_400 + 10) * 1000)
         expect(answer?.issuedAt ?? 0).toBeLessThanOrEqual(Date.now() + 5_000)
+        // A revocation is remembered for as long as it is good for, whatever it says.
+        const lifetime = (answer?.expiresAt ?? 0) - (answer?.issuedAt ?? 0)
+        if (answer?.issuedAt !== 0) expect(lifetime).toBeLessThanOrEqual(hook.maxLifetimeMs ?? 0)
       }),
     )
   })
