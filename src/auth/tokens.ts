@@ -92,8 +92,8 @@ export function tokens(options: TokenOptions): Authenticate {
     return null
   }
   return Object.assign(authenticate, {
-    // From `issuedAt` to `expiresAt`: a leeway at the end, and one that the length itself may be over.
-    maxLifetimeMs: (rules.maxLifetimeSeconds + 2 * rules.leewaySeconds) * 1000,
+    // From `issuedAt` to `expiresAt`: a leeway at the start, one at the end, and one that the length itself may be over.
+    maxLifetimeMs: (rules.maxLifetimeSeconds + 3 * rules.leewaySeconds) * 1000,
   })
 }
 

@@ -100,8 +100,9 @@ function identityOf(
     id: sub,
     claims,
     expiresAt: (end + leewaySeconds) * 1000,
-    // One that does not say when it was made may be older than any revocation.
-    issuedAt: iat === undefined ? 0 : iat * 1000,
+    // Its issuer's clock may be ahead of the one that revocations are timed by: as new as it says, it would outlive one that came after it. One
+    // that does not say when it was made may be older than any.
+    issuedAt: iat === undefined ? 0 : (iat - leewaySeconds) * 1000,
   }
 }
 

@@ -5,6 +5,8 @@ import { manualClock } from 'groupcast/testing'
 import { describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { ERRORS, type ErrorCode } from '../../src/errors.ts'
+import { encodeNodeMessage } from '../../src/hub/node-message.ts'
+import { NODES_GROUP } from '../../src/names.ts'
 import { CLIENT_KINDS, type TestClient } from '../support/clients.ts'
 import { startTestHub } from '../support/hub-server.ts'
 import { connectRaw, handshake } from '../support/raw.ts'
@@ -183,7 +185,27 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
       )
     }
     expect(hubs[1].hub.stats.connections[bob.kind.split('+')[0] as 'sse']).toBe(1)
-    const newer = await late.open(kind, '/events', { headers: bearer(token({ iat: now() + 2 })) })
+  })
+
+  test('tokens of after a revocation are good, but for those that a clock within the leeway may have made before', async () => {
+    // A token whose issuer's clock was four seconds ahead counted as made in the future, and so outlived a revocation of the moment.
+    const { hub, open } = await startTestHub({ authenticate })
+    const ahead = bearer(token({ iat: now() + 4 }))
+    const client = await open(kind, '/events', { headers: ahead })
+    await until('it is in', () => hub.stats.opened === 1)
+    await hub.revoke('ann')
+    await within('its end', client.ended)
+    await expectRefused(await open(kind, '/events', { headers: ahead }), 'revoked')
+    // One of ten seconds ago.
+    const layer = memoryLayer()
+    const late = await startTestHub({ authenticate, layer })
+    await layer.groupSend(NODES_GROUP, revocation('ann', Date.now() - 10_000))
+    await until('it is heard of', () => late.hub.stats.revocations === 1)
+    for (const age of [12, 7]) {
+      const headers = bearer(token({ iat: now() - age }))
+      await expectRefused(await late.open(kind, '/events', { headers }), 'revoked')
+    }
+    const newer = await late.open(kind, '/events', { headers: bearer(token({ iat: now() - 1 })) })
     await until('it is in', () => late.hub.stats.opened === 1)
     expect(newer.status).toBe(kind.startsWith('websocket') ? 101 : 200)
   })
@@ -238,6 +260,10 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     await expectRefused(await open(kind, `/events?ticket=${ticket}`, { headers: bearer() }), 'bad-request')
   })
 })
+
+/** What nodes tell each other. */
+const revocation = (identity: string, at: number) =>
+  encodeNodeMessage({ type: 'groupcast.revoke', identity, at })
 
 function requestWith(text: string | null) {
   return {
