@@ -433,26 +433,65 @@ describe('hooks', () => {
     expect((await open('ndjson', '/events', { headers: bearer() })).status).toBe(200)
   })
 
-  test('a client that leaves meanwhile gives its place to the next', async () => {
+  test('clients that come and leave have no more hooks run than may at once', async () => {
+    // A place was given back when its client left, while its hook went on: 1,500 clients that connected and reset had 1,500 hooks running, with
+    // a limit of 64.
+    const { hub, url, open } = await startTestHub({ limits: { maxAuthentications: 2 } })
     const signals: AbortSignal[] = []
-    const { hub, url } = await startTestHub({ limits: { maxAuthentications: 1 } })
+    const ends: (() => void)[] = []
+    let running = 0
+    let most = 0
     const heard: string[] = []
+    hub.consumer('/c', {
+      async authenticate({ signal }) {
+        signals.push(signal)
+        most = Math.max(most, ++running)
+        await new Promise<void>((resolve) => ends.push(resolve))
+        running--
+        return null
+      },
+      connect: () => void heard.push('connect'),
+      disconnect: () => void heard.push('disconnect'),
+    })
+    hub.consumer('/open', { authenticate: false })
+    for (let n = 0; n < 2; n++) {
+      const client = await connectRaw(url)
+      client.write('GET /c HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
+      await until('it is asked', () => signals.length === n + 1)
+      client.reset()
+      await until('it has left', () => signals[n]?.aborted === true)
+    }
+    const opening = Array.from({ length: 3 }, () => open('ndjson', '/c'))
+    await open('ndjson', '/open')
+    expect([running, signals.length]).toEqual([2, 2])
+    for (let n = 2; n < 5; n++) {
+      ends.shift()?.()
+      await until('the next is asked', () => signals.length === n + 1)
+    }
+    for (const end of ends) end()
+    expect((await Promise.all(opening)).map(({ status }) => status)).toEqual([200, 200, 200])
+    expect([most, running]).toEqual([2, 0])
+    await until('they are in', () => heard.length === 3)
+    expect(heard).toEqual(['connect', 'connect', 'connect'])
+  })
+
+  test('a hook that ends when its client has left gives its place to the next at once', async () => {
+    const { hub, url } = await startTestHub({ limits: { maxAuthentications: 1 } })
+    const signals: AbortSignal[] = []
     hub.consumer('/c', {
       authenticate({ signal }) {
         signals.push(signal)
-        return new Promise(() => {})
+        return new Promise((_resolve, reject) =>
+          signal.addEventListener('abort', () => reject(signal.reason)),
+        )
       },
-      disconnect: () => void heard.push('disconnect'),
     })
-    const first = await connectRaw(url)
-    first.write('GET /c HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
-    await until('it is asked', () => signals.length === 1)
-    const second = await connectRaw(url)
-    second.write('GET /c HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
-    first.reset()
-    await until('the next is asked', () => signals.length === 2)
-    expect(signals[0]?.aborted).toBe(true)
-    expect(heard).toEqual([])
+    for (let n = 0; n < 3; n++) {
+      const client = await connectRaw(url)
+      client.write('GET /c HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
+      await until('it is asked', () => signals.length === n + 1)
+      client.reset()
+    }
   })
 
   test('an identity that is older than revocations are remembered is refused, and its hook is told what to raise', async () => {
