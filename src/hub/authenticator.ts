@@ -5,6 +5,8 @@ import { type Authenticate, type AuthenticationRequest, asIdentity, type Identit
 import type { Limits } from '../options.ts'
 import { mayUseCookies } from '../origin.ts'
 import type { ConnectionRequest } from '../transports/backend.ts'
+import { isFailedAuthentication } from './denial.ts'
+import type { Meters } from './meters.ts'
 
 /** So many times as many may wait as run. */
 const WAITING = 16
@@ -14,6 +16,7 @@ export interface AuthenticatorHost {
   readonly limits: Limits
   readonly clock: Clock
   readonly allowedOrigins: readonly string[]
+  readonly meters: Pick<Meters, 'authenticating' | 'authenticated' | 'failed'>
   report(error: unknown, where: string): void
 }
 
@@ -58,7 +61,7 @@ export class Authenticator {
   /**
    * What comes of asking who a client is.
    *
-   * @throws {Refusal} what the hook refused with, `authentication-timeout`, `authentication-unavailable`; or what the hook threw
+   * @throws {Refusal} what the hook refused with, `rate-exceeded`, `authentication-timeout`, `authentication-unavailable`; or what the hook threw
    */
   ask<Answer>(question: Question<Answer>): Promise<Answer> {
     const { limits, clock } = this.#host
@@ -78,7 +81,12 @@ export class Authenticator {
       }
       const fail = (error: unknown) => settle(() => reject(error))
       const start = () => {
-        const leave = this.#enter()
+        const refusal = this.#host.meters.authenticating(question.request.remoteAddress)
+        if (refusal !== null) {
+          fail(refusal)
+          return
+        }
+        const leave = this.#enter(question)
         this.#call(question, abort.signal)
           .then((answer) => settle(() => resolve(answer)), fail)
           .finally(leave)
@@ -96,13 +104,14 @@ export class Authenticator {
   }
 
   /** Takes a place, for as long as a hook may take. @returns gives it back */
-  #enter(): () => void {
-    const { limits, clock } = this.#host
+  #enter({ request }: Question<unknown>): () => void {
+    const { limits, clock, meters } = this.#host
     let isIn = true
     const leave = () => {
       if (!isIn) return
       isIn = false
       cancel()
+      meters.authenticated(request.remoteAddress)
       this.#running--
       this.#startWaiting()
     }
@@ -129,13 +138,19 @@ export class Authenticator {
   /** Whatever throws or rejects, the hook or the reading of the request, the promise rejects: its place is given back in one place. */
   async #call<Answer>(question: Question<Answer>, signal: AbortSignal): Promise<Answer> {
     const { hook, request, token, identity, accept } = question
-    const { allowedOrigins } = this.#host
-    const given = await hook(
-      new ClientsRequest(request, token ?? tokenOf(request), identity, signal, allowedOrigins),
-    )
-    const found = given === null ? null : asIdentity(given)
-    signal.throwIfAborted()
-    return accept(found)
+    const { allowedOrigins, meters } = this.#host
+    try {
+      const given = await hook(
+        new ClientsRequest(request, token ?? tokenOf(request), identity, signal, allowedOrigins),
+      )
+      const found = given === null ? null : asIdentity(given)
+      signal.throwIfAborted()
+      return accept(found)
+    } catch (error) {
+      // Also of who has left meanwhile: leaving must not make attempts free.
+      if (isFailedAuthentication(error)) meters.failed(request.remoteAddress)
+      throw error
+    }
   }
 }
 

@@ -293,10 +293,7 @@ export class HubCore implements ConnectionHost, GateHost {
     try {
       return await this.#authenticator.ask(question)
     } catch (error) {
-      if (isFailedAuthentication(error)) {
-        this.counters.failedAuthentications++
-        this.meters.failed(question.request.remoteAddress)
-      }
+      if (isFailedAuthentication(error)) this.counters.failedAuthentications++
       throw error
     } finally {
       this.counters.authenticationSeconds.observe((this.clock.now() - askedAt) / 1000)

@@ -4,10 +4,15 @@ import { type AuthenticationRequest, type Identity, Refusal } from 'groupcast'
 import { manualClock } from 'groupcast/testing'
 import { expect, test } from 'vitest'
 import { Authenticator } from '../../src/hub/authenticator.ts'
+import { Meters, type RefusalCounts } from '../../src/hub/meters.ts'
 import type { NodeMessage } from '../../src/hub/node-message.ts'
 import { Tickets } from '../../src/hub/tickets.ts'
 import { DEFAULT_LIMITS } from '../../src/options.ts'
+import { REFUSED_FOR, resolveRates } from '../../src/rates.ts'
 import { requestOf } from './asking.ts'
+
+const REQUEST = { ...requestOf({}), remoteAddress: '203.0.113.1' }
+const NOTHING_REFUSED = () => Object.fromEntries(REFUSED_FOR.map((name) => [name, 0])) as RefusalCounts
 
 const identity = (id: string) => ({ id, claims: {}, expiresAt: null, issuedAt: null })
 
@@ -40,7 +45,8 @@ test('the authenticator gives back every place when its hook has ended, and runs
       async (list, most) => {
         const clock = manualClock()
         const limits = { ...DEFAULT_LIMITS, maxAuthentications: most }
-        const authenticator = new Authenticator({ limits, clock, allowedOrigins: [], report() {} })
+        const meters = new Meters(resolveRates(), clock, NOTHING_REFUSED())
+        const authenticator = new Authenticator({ limits, clock, meters, allowedOrigins: [], report() {} })
         const running = new Set<object>()
         let highest = 0
         const asked = list.map((ending) => {
@@ -52,7 +58,8 @@ test('the authenticator gives back every place when its hook has ended, and runs
             highest = Math.max(highest, running.size)
             try {
               await Promise.resolve()
-              if (ending === 'leave') await new Promise((_, reject) => signal.addEventListener('abort', reject))
+              if (ending === 'leave')
+                await new Promise((_, reject) => signal.addEventListener('abort', reject))
               if (ending === 'hang' || ending === 'leave and hang') await new Promise(() => {})
             } finally {
               running.delete(asker)
@@ -61,8 +68,7 @@ test('the authenticator gives back every place when its hook has ended, and runs
             if (ending === 'throw') throw new Error('no')
             return (ending === 'nonsense' ? undefined : { id: 'ann' }) as never
           }
-          const request =
-            ending === 'unreadable' ? { ...requestOf({}), header: () => 'Bearer' } : requestOf({})
+          const request = ending === 'unreadable' ? { ...REQUEST, header: () => 'Bearer' } : REQUEST
           const accept = (identity: Identity | null) => {
             if (ending === 'refused later') throw new Refusal('revoked')
             return identity?.id
@@ -92,6 +98,8 @@ test('the authenticator gives back every place when its hook has ended, and runs
         }
         for (const [n, { ending }] of asked.entries()) expect(expected[ending]).toContain(outcomes[n])
         expect(highest).toBeLessThanOrEqual(most)
+        // No attempt is under way.
+        expect(meters.size).toBe(0)
         // Timers of this test.
         clock.advance(limits.authenticateTimeoutMs)
         expect(clock.pending).toBe(0)
