@@ -113,6 +113,11 @@ export class HubCore implements ConnectionHost, GateHost {
     this.#onError = onError
     this.writeBytes = Math.min(WRITE_BYTES, limits.maxBacklogBytes)
     this.sink = new NodeSink(this)
+    this.revocations = new Revocations(limits.maxRevocations)
+    this.sessions = new Sessions(clock, this.revocations, this.counters)
+    this.tickets = new Tickets(this)
+    // Before the layer starts, which may say at once that it is ready.
+    this.nodes = new Nodes(this)
     const nodesHistory = Nodes.historyOf(layer)
     const historyOf = (group: string) => (group === NODES_GROUP ? nodesHistory : groupRules.historyOf(group))
     this.started = layer.start({ nodeId: this.nodeId, sink: this.sink, historyOf })
@@ -130,10 +135,6 @@ export class HubCore implements ConnectionHost, GateHost {
     this.#heartbeats = new Heartbeats(limits, clock)
     this.#authenticate = authenticate
     this.#authenticator = new Authenticator(this)
-    this.revocations = new Revocations(limits.maxRevocations)
-    this.sessions = new Sessions(clock, this.revocations, this.counters)
-    this.tickets = new Tickets(this)
-    this.nodes = new Nodes(this)
     if (authenticate !== null) this.nodes.expect(lifetimeOf(authenticate))
   }
 
