@@ -13,7 +13,8 @@ export interface Identity {
   readonly expiresAt: number | null
   /**
    * When its credentials were made, in milliseconds since 1970; `null`: not known. After a revocation those that were made before
-   * are refused. Where it is not known, the hook decides whether they are still good.
+   * are refused. Where it is not known, the hook decides whether they are still good. 0 stands for older than all: refused after any
+   * revocation that is remembered. Those from longer ago than `maxLifetimeMs` of the hook are refused: their revocation may be forgotten.
    */
   readonly issuedAt: number | null
 }
@@ -45,8 +46,26 @@ export interface AuthenticationRequest extends ConnectionRequest {
  */
 export interface Authenticate {
   (request: AuthenticationRequest): GivenIdentity | null | Promise<GivenIdentity | null>
-  /** The longest time that an identity can be good for: so long a revocation is remembered. A day unless given. */
+  /**
+   * The longest time that an identity can be good for, from its `issuedAt` on: so long a revocation is remembered, and identities that are
+   * older are refused. A day unless given; of several hooks of a hub the longest counts for all.
+   */
   readonly maxLifetimeMs?: number
+}
+
+const DAY_MS = 86_400_000
+
+/**
+ * How long the identities of a hook can be good for, in milliseconds.
+ *
+ * @throws {MisuseError} `invalid-option` for a `maxLifetimeMs` that is no time
+ */
+export function lifetimeOf({ maxLifetimeMs = DAY_MS }: Authenticate): number {
+  if (typeof maxLifetimeMs === 'number' && Number.isFinite(maxLifetimeMs) && maxLifetimeMs > 0)
+    return maxLifetimeMs
+  throw misuse(
+    `maxLifetimeMs of authenticate is ${quote(maxLifetimeMs)}: it must be a number of milliseconds above 0.`,
+  )
 }
 
 const MAX_ID_LENGTH = 255

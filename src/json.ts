@@ -27,7 +27,7 @@ const CLOSE_BRACE = 0x7d
  * Whether brackets outside strings are nested deeper than `maxDepth`. Looks at the text before it is parsed, because what
  * comes after parsing (validators, `JSON.stringify`) recurses.
  */
-function isDeeperThan(text: string, maxDepth: number): boolean {
+export function isDeeperThan(text: string, maxDepth: number): boolean {
   if (text.length <= maxDepth) return false
   let depth = 0
   for (let i = 0; i < text.length; i++) {

@@ -93,10 +93,15 @@ export class RateTable<Key> {
     return excess
   }
 
-  /** Whether a key could spend so much; counts nothing. @returns `null`: it could */
-  look(key: Key, cost: number): Excess | null {
+  /**
+   * Whether a key could spend so much; counts nothing.
+   *
+   * @param reserved what it may yet have to spend, counted as if it had
+   * @returns `null`: it could
+   */
+  look(key: Key, cost: number, reserved = 0): Excess | null {
     const now = this.#clock.now()
-    const before = this.#fullAt(key, now)
+    const before = this.#fullAt(key, now) + reserved * this.#costMs
     if (this.#isTaken(before, before + cost * this.#costMs, now)) return null
     return { waitMs: this.#waitMs(before, cost, now), isFinal: false }
   }

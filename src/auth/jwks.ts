@@ -18,7 +18,7 @@ export interface JwksPlatform {
 
 /** So long keys are taken for the newest. */
 const FRESH_MS = 10 * 60_000
-/** So long they are used when no newer ones can be fetched. */
+/** So long they are used while newer ones are fetched, or when none can be. */
 const STALE_MS = 60 * 60_000
 /** The least time between two fetches, whatever came of the first: tokens with made-up key ids must not become requests. */
 const COOLDOWN_MS = 30_000
@@ -50,7 +50,11 @@ export class RemoteKeys {
    * @throws {Refusal} `authentication-unavailable` where there are no keys; jose's errors where none of them fits
    */
   async find(header: JWSHeaderParameters, token: FlattenedJWSInput): ReturnType<LocalKeys> {
-    if (this.#age() >= FRESH_MS) await this.#refresh()
+    if (this.#age() >= FRESH_MS) {
+      const refreshed = this.#refresh()
+      // Those of before go on while newer ones are on their way: an issuer that hangs must not hold up all who come.
+      if (this.#age() >= STALE_MS) await refreshed
+    }
     try {
       return await this.#current()(header, token)
     } catch (error) {

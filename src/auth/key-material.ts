@@ -1,7 +1,8 @@
 /** The keys that tokens are signed with: read once at the start, and refused there when they would protect nothing. */
-import { createHash, createPublicKey, createSecretKey, KeyObject, X509Certificate } from 'node:crypto'
+import { createPublicKey, createSecretKey, KeyObject, X509Certificate } from 'node:crypto'
 import { MisuseError } from '../errors.ts'
 import { quote } from '../names.ts'
+import { LEAST_SECRET_BYTES, secretProblem } from './secrets.ts'
 
 /** The signatures that can be checked (RFC 7518, section 3; RFC 8037). `none` is none of them. */
 export const TOKEN_ALGORITHMS = ['HS256', 'RS256', 'ES256', 'EdDSA'] as const
@@ -25,57 +26,8 @@ export interface ReadKey {
   readonly key: KeyObject
 }
 
-/** RFC 7518, section 3.2: as long as the hash at least. */
-const LEAST_SECRET_BYTES = 32
 /** RFC 7518, section 3.3. */
 const LEAST_RSA_BITS = 2048
-/** What so many different bytes cannot be told from: words, and a letter held down. */
-const LEAST_DIFFERENT_BYTES = 8
-/** About half of what 32 random bytes have: 32 hexadecimal digits pass, a word that is repeated does not. */
-const LEAST_ENTROPY_BITS = 80
-
-/** Whatever can be found in docs and tutorials, in lower case and without what is not a letter or a digit. */
-const WELL_KNOWN: ReadonlySet<string> = new Set(
-  [
-    // jwt.io, past and present.
-    'your-256-bit-secret',
-    'your-384-bit-secret',
-    'your-512-bit-secret',
-    'a-string-secret-at-least-256-bits-long',
-    'qwertyuiopasdfghjklzxcvbnm123456',
-    // RFC 7515, appendix A.1.
-    'AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow',
-    // Frameworks and templates.
-    'please-change-this-secret-before-production',
-    'change-me-to-a-long-random-string-please',
-    'this-is-a-secret-key-that-should-be-changed',
-    'replace-this-with-a-32-character-secret',
-    'supersecretkeythatnobodyshouldguess',
-    'thisisaverysecretkeythatshouldbechanged',
-    'cc7e0d44fd473002f1c42167459001140ec6389b7353f8088f4d9a95f2f596f2',
-    '00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff',
-    '0123456789abcdef0123456789abcdef',
-    '000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f',
-    'abcdefghijklmnopqrstuvwxyz123456',
-    'abcdefghijklmnopqrstuvwxyz0123456789',
-    '12345678901234567890123456789012',
-  ].map(letters),
-)
-/** The same, where it is the bytes that are known (RFC 7515, appendix A.1). */
-const WELL_KNOWN_SHA256: ReadonlySet<string> = new Set([
-  sha256(
-    Buffer.from(
-      'AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow',
-      'base64url',
-    ),
-  ),
-])
-/** Words of placeholders: a secret that says what it is was never replaced. */
-const PLACEHOLDER =
-  /change.?me|replace.?(?:me|this)|your.{0,12}secret|(?:example|default|sample|placeholder).{0,3}secret/i
-/** What public keys look like when they are pasted where a secret belongs. */
-const PUBLIC_KEY_TEXT =
-  /-----BEGIN|ssh-(?:rsa|ed25519)|ecdsa-sha2|"kty"\s*:|^(?:MII|MFkw|MCow|LS0tLS1CRUdJTi)[A-Za-z0-9+/_-]{20}/
 
 /**
  * Reads and checks keys.
@@ -131,58 +83,12 @@ function secretOf({ secret, publicKey }: TokenKey, where: string): KeyObject {
     throw misuse(`${where}.secret is missing: HS256 takes at least ${LEAST_SECRET_BYTES} random bytes.`)
   }
   const bytes = Buffer.from(secret as Uint8Array)
-  const problem = isPublicKey(bytes)
-    ? 'a public key, which everybody has'
-    : bytes.length < LEAST_SECRET_BYTES
-      ? `shorter than ${LEAST_SECRET_BYTES} bytes`
-      : isWellKnown(bytes)
-        ? 'well known: it stands in docs or tutorials'
-        : isWeak(bytes)
-          ? 'easy to guess'
-          : null
+  const problem = secretProblem(bytes)
   if (problem === null) return createSecretKey(bytes)
   const how = `node -e "console.log(require('crypto').randomBytes(32).toString('base64url'))"`
   throw misuse(
     `${where}.secret is ${problem} (it is not shown): give at least ${LEAST_SECRET_BYTES} random bytes, made for example by ${how}.`,
   )
-}
-
-function isPublicKey(bytes: Buffer): boolean {
-  const text = bytes.toString('latin1')
-  if (PUBLIC_KEY_TEXT.test(text)) return true
-  try {
-    createPublicKey({ key: bytes, format: 'der', type: 'spki' })
-    return true
-  } catch {
-    return false
-  }
-}
-
-function isWellKnown(bytes: Buffer): boolean {
-  const text = bytes.toString('latin1')
-  return WELL_KNOWN.has(letters(text)) || WELL_KNOWN_SHA256.has(sha256(bytes)) || PLACEHOLDER.test(text)
-}
-
-/** By what can be seen of it: few different bytes, or a short text that repeats. */
-function isWeak(bytes: Buffer): boolean {
-  const counts = new Map<number, number>()
-  for (const byte of bytes) counts.set(byte, (counts.get(byte) ?? 0) + 1)
-  if (counts.size < LEAST_DIFFERENT_BYTES) return true
-  const unrepeated = bytes.subarray(0, periodOf(bytes))
-  let bits = 0
-  for (const byte of unrepeated) bits -= Math.log2((counts.get(byte) ?? 1) / bytes.length)
-  return bits < LEAST_ENTROPY_BITS
-}
-
-/** The length of the shortest text whose repetition it is (by the failure function of Knuth, Morris and Pratt). */
-function periodOf(bytes: Buffer): number {
-  const borders = [0]
-  for (let i = 1, border = 0; i < bytes.length; i++) {
-    while (border > 0 && bytes[i] !== bytes[border]) border = borders[border - 1] ?? 0
-    if (bytes[i] === bytes[border]) border++
-    borders.push(border)
-  }
-  return bytes.length - (borders.at(-1) ?? 0)
 }
 
 function publicKeyOf(
@@ -247,14 +153,6 @@ function doesNotFit(
   given: string | undefined,
 ): MisuseError {
   return misuse(`${where}.publicKey is ${given ?? 'of another kind'}: ${algorithm} takes ${wanted}.`)
-}
-
-function letters(text: string): string {
-  return text.toLowerCase().replace(/[^a-z0-9]/g, '')
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex')
 }
 
 function misuse(text: string): MisuseError {

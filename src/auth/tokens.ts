@@ -14,8 +14,8 @@ export interface TokenOptions {
   /** Several, each with a `kid`: to replace one, add the new one, sign with it, and remove the old one when its tokens have expired. */
   readonly keys?: readonly TokenKey[]
   /**
-   * Where the public keys of an issuer are (RFC 7517): https, or http on this machine. They are kept for ten minutes, and fetched anew for a
-   * `kid` that is not among them, at most every 30 seconds.
+   * Where the public keys of an issuer are (RFC 7517): https, or http on this machine. They are fetched anew when they are ten minutes
+   * old, and for a `kid` that is not among them, at most every 30 seconds; tokens that name one of those of before do not wait for that.
    */
   readonly jwksUrl?: string | URL
   /** With `jwksUrl`: what its keys may be used with. `["RS256", "ES256", "EdDSA"]` unless given; HS256 is not possible. */
@@ -24,7 +24,7 @@ export interface TokenOptions {
   readonly issuer?: string | readonly string[]
   /** Whom it must be meant for (`aud`): one of these. */
   readonly audience?: string | readonly string[]
-  /** The longest time that a token may have left: a day unless given. It must have an end (`exp`). */
+  /** The longest time for which a token may be good, from `iat` to `exp`: a day unless given. It must have an end (`exp`). */
   readonly maxLifetimeSeconds?: number
   /** By how much clocks may differ: 5 seconds unless given, 60 at most. */
   readonly leewaySeconds?: number
@@ -92,7 +92,8 @@ export function tokens(options: TokenOptions): Authenticate {
     return null
   }
   return Object.assign(authenticate, {
-    maxLifetimeMs: (rules.maxLifetimeSeconds + 2 * rules.leewaySeconds) * 1000,
+    // From `issuedAt` to `expiresAt`: a leeway at the start, one at the end, and one that the length itself may be over.
+    maxLifetimeMs: (rules.maxLifetimeSeconds + 3 * rules.leewaySeconds) * 1000,
   })
 }
 

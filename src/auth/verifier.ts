@@ -88,6 +88,10 @@ function identityOf(
   if (end - seconds > maxLifetimeSeconds + leewaySeconds) {
     throw invalid(`The token is good for longer than ${maxLifetimeSeconds} seconds (exp).`)
   }
+  // Its last hours would come after a revocation of its first ones is forgotten.
+  if (iat !== undefined && end - iat > maxLifetimeSeconds + leewaySeconds) {
+    throw invalid(`The token is good for longer than ${maxLifetimeSeconds} seconds (from iat to exp).`)
+  }
   // It would outlive a revocation.
   if (iat !== undefined && iat > seconds + leewaySeconds)
     throw invalid('The token was issued in the future (iat).')
@@ -96,13 +100,11 @@ function identityOf(
     id: sub,
     claims,
     expiresAt: (end + leewaySeconds) * 1000,
-    // One that does not say when it was made may be older than any revocation.
-    issuedAt: iat === undefined || iat < LEAST_SECONDS ? 0 : iat * 1000,
+    // Its issuer's clock may be ahead of the one that revocations are timed by: as new as it says, it would outlive one that came after it. One
+    // that does not say when it was made may be older than any.
+    issuedAt: iat === undefined ? 0 : (iat - leewaySeconds) * 1000,
   }
 }
-
-/** Older than JSON Web Tokens: no honest clock says so. */
-const LEAST_SECONDS = 1e9
 
 function assertGroupClaims(claims: JWTPayload): void {
   try {

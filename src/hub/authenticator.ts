@@ -5,6 +5,8 @@ import { type Authenticate, type AuthenticationRequest, asIdentity, type Identit
 import type { Limits } from '../options.ts'
 import { mayUseCookies } from '../origin.ts'
 import type { ConnectionRequest } from '../transports/backend.ts'
+import { isFailedAuthentication } from './denial.ts'
+import type { Meters } from './meters.ts'
 
 /** So many times as many may wait as run. */
 const WAITING = 16
@@ -14,11 +16,12 @@ export interface AuthenticatorHost {
   readonly limits: Limits
   readonly clock: Clock
   readonly allowedOrigins: readonly string[]
+  readonly meters: Pick<Meters, 'authenticating' | 'authenticated' | 'failed'>
   report(error: unknown, where: string): void
 }
 
-/** What is asked of a hook. */
-export interface Question {
+/** What is asked of a hook; `Answer` is what comes of it. */
+export interface Question<Answer> {
   /** Who asks: a connection, or whatever stands for one. One question of each at a time. */
   readonly asker: object
   readonly hook: Authenticate
@@ -29,16 +32,19 @@ export interface Question {
   readonly token?: string
   /** The identity that the connection has. */
   readonly identity: Identity | null
+  /** What is made of what the hook says, as long as somebody waits for it. May refuse like the hook. */
+  readonly accept: (identity: Identity | null) => Answer
 }
 
-interface Attempt {
-  readonly fail: (error: unknown) => void
-}
-
-/** Asks the hooks `authenticate`: so many at once, each within its deadline, and none longer than its client waits. */
+/**
+ * Asks the hooks `authenticate`: so many at once, and none longer than its client waits. A hook keeps its place until it has ended, also when its
+ * client has left, since it may go on: else clients that come and leave would have any number of hooks run. One that does not end within its
+ * deadline is not counted any more.
+ */
 export class Authenticator {
   readonly #host: AuthenticatorHost
-  readonly #attempts = new Map<object, Attempt>()
+  /** What ends the wait of each who asks. */
+  readonly #attempts = new Map<object, (error: Refusal) => void>()
   /** Those that wait for others to end, in order. */
   readonly #waiting = new Set<() => void>()
   #running = 0
@@ -47,45 +53,46 @@ export class Authenticator {
     this.#host = host
   }
 
-  /** Questions that have not been answered: 0 when nothing is going on, for leak tests. */
+  /** Questions that have not been answered, and places that are taken: 0 when nothing is going on, for leak tests. */
   get size(): number {
-    return this.#attempts.size
+    return this.#attempts.size + this.#running
   }
 
   /**
-   * Who a client is; `null`: nobody in particular.
+   * What comes of asking who a client is.
    *
-   * @throws {Refusal} what the hook refused with, `authentication-timeout`, `authentication-unavailable`; or what the hook threw
+   * @throws {Refusal} what the hook refused with, `rate-exceeded`, `authentication-timeout`, `authentication-unavailable`; or what the hook threw
    */
-  ask(question: Question): Promise<Identity | null> {
+  ask<Answer>(question: Question<Answer>): Promise<Answer> {
     const { limits, clock } = this.#host
     if (this.#waiting.size >= limits.maxAuthentications * WAITING) {
       return Promise.reject(new Refusal('authentication-unavailable'))
     }
     return new Promise((resolve, reject) => {
       const abort = new AbortController()
-      const end = () => {
-        cancel()
-        abort.abort()
-        this.#attempts.delete(question.asker)
-        // One that waits has no place to give up.
-        if (!this.#waiting.delete(start)) this.#leave()
-      }
-      const fail = (error: unknown) => {
+      /** Once: nobody waits any more. */
+      const settle = (settleAs: () => void) => {
         if (abort.signal.aborted) return
-        end()
-        reject(error)
+        cancel()
+        this.#attempts.delete(question.asker)
+        this.#waiting.delete(start)
+        abort.abort()
+        settleAs()
       }
+      const fail = (error: unknown) => settle(() => reject(error))
       const start = () => {
-        this.#running++
-        this.#call(question, abort.signal).then((identity) => {
-          if (abort.signal.aborted) return
-          end()
-          resolve(identity)
-        }, fail)
+        const refusal = this.#host.meters.authenticating(question.request.remoteAddress)
+        if (refusal !== null) {
+          fail(refusal)
+          return
+        }
+        const leave = this.#enter(question)
+        this.#call(question, abort.signal)
+          .then((answer) => settle(() => resolve(answer)), fail)
+          .finally(leave)
       }
       const cancel = clock.after(limits.authenticateTimeoutMs, () => fail(this.#tooLate(question)))
-      this.#attempts.set(question.asker, { fail })
+      this.#attempts.set(question.asker, fail)
       if (this.#running < limits.maxAuthentications) start()
       else this.#waiting.add(start)
     })
@@ -93,31 +100,57 @@ export class Authenticator {
 
   /** Whoever asked has left: what is found out does not matter any more. */
   left(asker: object): void {
-    this.#attempts.get(asker)?.fail(new Refusal('bad-request', 'The client left.'))
+    this.#attempts.get(asker)?.(new Refusal('bad-request', 'The client left.'))
   }
 
-  #leave(): void {
-    this.#running--
-    const [next] = this.#waiting
-    if (next === undefined) return
-    this.#waiting.delete(next)
-    next()
+  /** Takes a place, for as long as a hook may take. @returns gives it back */
+  #enter({ request }: Question<unknown>): () => void {
+    const { limits, clock, meters } = this.#host
+    let isIn = true
+    const leave = () => {
+      if (!isIn) return
+      isIn = false
+      cancel()
+      meters.authenticated(request.remoteAddress)
+      this.#running--
+      this.#startWaiting()
+    }
+    this.#running++
+    const cancel = clock.after(limits.authenticateTimeoutMs, leave)
+    return leave
   }
 
-  #tooLate({ where }: Question): Refusal {
+  #startWaiting(): void {
+    for (const start of this.#waiting) {
+      if (this.#running >= this.#host.limits.maxAuthentications) return
+      this.#waiting.delete(start)
+      start()
+    }
+  }
+
+  #tooLate({ where }: Question<unknown>): Refusal {
     const { authenticateTimeoutMs } = this.#host.limits
     const text = `authenticate did not settle within authenticateTimeoutMs (${authenticateTimeoutMs}): the client was refused.`
     this.#host.report(new GroupcastError('authentication-timeout', text), where)
     return new Refusal('authentication-timeout')
   }
 
-  /** Whatever throws or rejects, the hook or the reading of the request, the promise rejects: its slot is given back in one place. */
-  async #call({ hook, request, token, identity }: Question, signal: AbortSignal): Promise<Identity | null> {
-    const { allowedOrigins } = this.#host
-    const given = await hook(
-      new ClientsRequest(request, token ?? tokenOf(request), identity, signal, allowedOrigins),
-    )
-    return given === null ? null : asIdentity(given)
+  /** Whatever throws or rejects, the hook or the reading of the request, the promise rejects: its place is given back in one place. */
+  async #call<Answer>(question: Question<Answer>, signal: AbortSignal): Promise<Answer> {
+    const { hook, request, token, identity, accept } = question
+    const { allowedOrigins, meters } = this.#host
+    try {
+      const given = await hook(
+        new ClientsRequest(request, token ?? tokenOf(request), identity, signal, allowedOrigins),
+      )
+      const found = given === null ? null : asIdentity(given)
+      signal.throwIfAborted()
+      return accept(found)
+    } catch (error) {
+      // Also of who has left meanwhile: leaving must not make attempts free.
+      if (isFailedAuthentication(error)) meters.failed(request.remoteAddress)
+      throw error
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 import { customAlphabet, nanoid } from 'nanoid'
 import type { Clock } from '../clock.ts'
-import { ERRORS, GroupcastError, Refusal } from '../errors.ts'
-import type { Authenticate, Identity } from '../identity.ts'
+import { GroupcastError, Refusal } from '../errors.ts'
+import { type Authenticate, type Identity, lifetimeOf } from '../identity.ts'
 import type { ChannelLayer } from '../layers/layer.ts'
 import { encodeMessage, type MessageCheck } from '../message.ts'
 import { NODES_GROUP } from '../names.ts'
@@ -13,7 +13,7 @@ import { Authenticator, type Question } from './authenticator.ts'
 import { Backlog } from './backlog.ts'
 import { type ConnectionHost, Counters } from './connection-host.ts'
 import { Connections } from './connections.ts'
-import { isClientFault } from './denial.ts'
+import { isFailedAuthentication } from './denial.ts'
 import type { GateHost } from './gate.ts'
 import type { GroupRules } from './group-rules.ts'
 import { Groups } from './groups.ts'
@@ -113,6 +113,11 @@ export class HubCore implements ConnectionHost, GateHost {
     this.#onError = onError
     this.writeBytes = Math.min(WRITE_BYTES, limits.maxBacklogBytes)
     this.sink = new NodeSink(this)
+    this.revocations = new Revocations(limits.maxRevocations)
+    this.sessions = new Sessions(clock, this.revocations, this.counters)
+    this.tickets = new Tickets(this)
+    // Before the layer starts, which may say at once that it is ready.
+    this.nodes = new Nodes(this)
     const nodesHistory = Nodes.historyOf(layer)
     const historyOf = (group: string) => (group === NODES_GROUP ? nodesHistory : groupRules.historyOf(group))
     this.started = layer.start({ nodeId: this.nodeId, sink: this.sink, historyOf })
@@ -130,11 +135,7 @@ export class HubCore implements ConnectionHost, GateHost {
     this.#heartbeats = new Heartbeats(limits, clock)
     this.#authenticate = authenticate
     this.#authenticator = new Authenticator(this)
-    this.revocations = new Revocations(limits.maxRevocations)
-    this.sessions = new Sessions(clock, this.revocations, this.counters)
-    this.tickets = new Tickets(this)
-    this.nodes = new Nodes(this)
-    if (authenticate !== null) this.nodes.expect(authenticate.maxLifetimeMs)
+    if (authenticate !== null) this.nodes.expect(lifetimeOf(authenticate))
   }
 
   get isDraining(): boolean {
@@ -227,7 +228,7 @@ export class HubCore implements ConnectionHost, GateHost {
   addConsumer(path: string, consumer: AnyConsumer): void {
     this.router.add(path, consumer)
     const { authenticate } = consumer
-    if (typeof authenticate === 'function') this.nodes.expect((authenticate as Authenticate).maxLifetimeMs)
+    if (typeof authenticate === 'function') this.nodes.expect(lifetimeOf(authenticate))
   }
 
   identify(connection: LiveConnection): Promise<void> | null {
@@ -246,16 +247,15 @@ export class HubCore implements ConnectionHost, GateHost {
     if (excess !== null) throw excess
     const askedAt = Date.now()
     const where = `authenticate of ${route.path}`
-    const question = { asker: connection, hook, where, request, token, identity: known }
-    return this.#attempt(request, async () => {
-      const identity = await this.#ask(question)
+    const accept = (identity: Identity | null) => {
       if (identity === null || identity.id !== known.id) {
         throw new Refusal('forbidden', 'The token is of somebody else: connect anew.')
       }
-      this.sessions.assign(connection, identity, askedAt)
+      this.#assign(connection, identity, askedAt)
       this.counters.refreshedTokens++
       return identity
-    })
+    }
+    return this.#ask({ asker: connection, hook, where, request, token, identity: known, accept })
   }
 
   /**
@@ -270,38 +270,40 @@ export class HubCore implements ConnectionHost, GateHost {
     if (excess !== null) throw excess
     await this.nodes.join()
     const askedAt = Date.now()
-    return this.#attempt(request, async () => {
-      const where = 'authenticate of a ticket'
-      const identity = await this.#ask({ asker: {}, hook, where, request, identity: null })
+    const accept = (identity: Identity | null) => {
       if (identity === null) throw new Refusal('unauthorized')
+      this.nodes.assertRemembered(identity)
       if (this.revocations.refuses(identity.id, identity.issuedAt ?? askedAt)) throw new Refusal('revoked')
       const ticket = this.tickets.issue({ identity, askedAt })
       this.counters.issuedTickets++
       return ticket
+    }
+    return this.#ask({
+      asker: {},
+      hook,
+      where: 'authenticate of a ticket',
+      request,
+      identity: null,
+      accept,
     })
   }
 
-  /** Asks a hook, and counts how long that took. */
-  async #ask(question: Question): Promise<Identity | null> {
+  /** Asks a hook; counts how long that took, and an attempt that fails for what the client gave. */
+  async #ask<Answer>(question: Question<Answer>): Promise<Answer> {
     const askedAt = this.clock.now()
     try {
       return await this.#authenticator.ask(question)
+    } catch (error) {
+      if (isFailedAuthentication(error)) this.counters.failedAuthentications++
+      throw error
     } finally {
       this.counters.authenticationSeconds.observe((this.clock.now() - askedAt) / 1000)
     }
   }
 
-  /** Counts an attempt to authenticate that fails for what the client gave. */
-  async #attempt<T>({ remoteAddress }: ConnectionRequest, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (error) {
-      if (isClientFault(error) && [401, 403].includes(ERRORS[error.code].httpStatus)) {
-        this.counters.failedAuthentications++
-        this.meters.failed(remoteAddress)
-      }
-      throw error
-    }
+  #assign(connection: LiveConnection, identity: Identity, askedAt: number): void {
+    this.nodes.assertRemembered(identity)
+    this.sessions.assign(connection, identity, askedAt)
   }
 
   #hookOf({ consumer }: Route): Authenticate | null {
@@ -324,11 +326,11 @@ export class HubCore implements ConnectionHost, GateHost {
       this.counters.usedTickets++
       return grant.identity
     }
-    const question = { asker: connection, where, request, identity: null }
-    await this.#attempt(request, async () => {
-      const identity = await this.#ask({ ...question, hook: ticket === null ? hook : redeem })
-      if (identity !== null && !connection.isGone) this.sessions.assign(connection, identity, askedAt)
-    })
+    const accept = (identity: Identity | null) => {
+      if (identity !== null && !connection.isGone) this.#assign(connection, identity, askedAt)
+    }
+    const asked = ticket === null ? hook : redeem
+    await this.#ask({ asker: connection, hook: asked, where, request, identity: null, accept })
   }
 
   // --- Connections ---

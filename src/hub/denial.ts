@@ -17,6 +17,11 @@ export function isClientFault(error: unknown): error is Refusal {
   return error instanceof Refusal && errorCodeOf(error) !== null
 }
 
+/** Whether an attempt to authenticate failed for what the client gave, rather than for what the server lacks. */
+export function isFailedAuthentication(error: unknown): boolean {
+  return isClientFault(error) && [401, 403].includes(ERRORS[error.code].httpStatus)
+}
+
 /** Whether an error says that the layer's broker cannot be used: a client that comes back later may find it. The layer has reported it. */
 export function isOutage(error: unknown): error is GroupcastError {
   const code = errorCodeOf(error)

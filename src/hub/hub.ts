@@ -1,7 +1,7 @@
 import { nanoid } from 'nanoid'
 import { systemClock } from '../clock.ts'
 import { GroupcastError, MisuseError } from '../errors.ts'
-import { type Authenticate, isIdentityId } from '../identity.ts'
+import { type Authenticate, isIdentityId, lifetimeOf } from '../identity.ts'
 import { type AnyMessages, MessageCheck, type MessageOf } from '../message.ts'
 import { assertChannelName, assertGroupName, quote } from '../names.ts'
 import { invalidLimit, isLimit, type Limits, resolveLimits } from '../options.ts'
@@ -262,8 +262,11 @@ export class GroupcastHub<Server> implements Hub<AnyMessages, Server> {
 
 function checkedHook(hook: unknown): Authenticate | null {
   if (hook === undefined || hook === null) return null
-  if (typeof hook === 'function') return hook as Authenticate
-  throw new MisuseError('invalid-option', `authenticate is ${quote(hook)}: it must be a function.`)
+  if (typeof hook !== 'function') {
+    throw new MisuseError('invalid-option', `authenticate is ${quote(hook)}: it must be a function.`)
+  }
+  lifetimeOf(hook as Authenticate)
+  return hook as Authenticate
 }
 
 function checkedHosts(hosts: unknown): readonly string[] | null {

@@ -56,8 +56,8 @@ class Meter<Key> {
     return this.#overdraft(this.#table.admit(key, 1))?.refusal ?? null
   }
 
-  look(key: Key): Refusal | null {
-    return this.#overdraft(this.#table.look(key, 1))?.refusal ?? null
+  look(key: Key, reserved = 0): Refusal | null {
+    return this.#overdraft(this.#table.look(key, 1, reserved))?.refusal ?? null
   }
 
   /** Counts what has happened already. */
@@ -102,6 +102,8 @@ export class Meters {
   readonly #exempt: AddressList
   /** Connections by address, of those that have any. */
   readonly #connections = new Map<string, number>()
+  /** Attempts to authenticate that have not ended, by address. */
+  readonly #attempts = new Map<string, number>()
 
   constructor(rates: Rates, clock: Clock, refused: RefusalCounts) {
     this.#rates = rates
@@ -122,10 +124,11 @@ export class Meters {
     this.#posts = this.#meter('postsPerAddress', maxTracked)
   }
 
-  /** Connections and addresses that are counted: for leak tests. */
+  /** Connections, addresses and attempts that are counted: for leak tests. */
   get size(): number {
     const tables = [this.#messages, this.#bytes, this.#joins, this.#frames]
-    return tables.reduce((sum, table) => sum + (table?.size ?? 0), this.#connections.size)
+    const others = this.#connections.size + this.#attempts.size
+    return tables.reduce((sum, table) => sum + (table?.size ?? 0), others)
   }
 
   // --- What a connection says ---
@@ -181,6 +184,27 @@ export class Meters {
     return network === null ? null : (this.#failures?.look(network) ?? null)
   }
 
+  /**
+   * Somebody is asked who it is. Until {@link authenticated}, that counts as if it failed: those who try many things at once would all be asked
+   * before the first has failed.
+   *
+   * @returns why it must not be asked; `null`: it is counted
+   */
+  authenticating(address: string): Refusal | null {
+    const network = this.#failures === null ? null : this.#counted(address)
+    if (network === null) return null
+    const others = this.#attempts.get(network) ?? 0
+    const refusal = this.#failures?.look(network, others) ?? null
+    if (refusal === null) this.#attempts.set(network, others + 1)
+    return refusal
+  }
+
+  /** Who was asked has been answered, or has not been in time. */
+  authenticated(address: string): void {
+    const network = this.#failures === null ? null : this.#counted(address)
+    if (network !== null) takeOne(this.#attempts, network)
+  }
+
   /** An attempt to authenticate failed. */
   failed(address: string): void {
     const network = this.#counted(address)
@@ -203,10 +227,7 @@ export class Meters {
   ended(connection: LiveConnection): void {
     for (const meter of [this.#messages, this.#bytes, this.#joins, this.#frames]) meter?.forget(connection)
     const network = this.#counted(connection.request.remoteAddress)
-    if (network === null) return
-    const left = (this.#connections.get(network) ?? 1) - 1
-    if (left === 0) this.#connections.delete(network)
-    else this.#connections.set(network, left)
+    if (network !== null) takeOne(this.#connections, network)
   }
 
   /** What an address is counted as; `null`: it is not counted. A socket of the file system has none. */
@@ -227,4 +248,11 @@ export class Meters {
     if (rate === null) return null
     return new Meter(new RateTable<Key>(rate, this.#clock, most), name, this.#refused)
   }
+}
+
+/** Counts one less; what is down to none is forgotten. */
+function takeOne(counts: Map<string, number>, key: string): void {
+  const left = (counts.get(key) ?? 1) - 1
+  if (left === 0) counts.delete(key)
+  else counts.set(key, left)
 }

@@ -19,8 +19,16 @@ export type NodeMessage =
   | { readonly type: 'groupcast.join' | 'groupcast.leave'; readonly group: string }
   /** A message that the client posted to another node. */
   | { readonly type: 'groupcast.uplink'; readonly body: string }
-  /** All that the identity had up to then, in milliseconds since 1970, is withdrawn. */
-  | { readonly type: 'groupcast.revoke'; readonly identity: string; readonly at: number }
+  /**
+   * All that the identity had up to then, in milliseconds since 1970, is withdrawn. `oldest`: when the oldest revocation was made of which the
+   * sender knew.
+   */
+  | {
+      readonly type: 'groupcast.revoke'
+      readonly identity: string
+      readonly at: number
+      readonly oldest?: number
+    }
   /** A client has shown a ticket to `node` that this node holds. */
   | {
       readonly type: 'groupcast.redeem'

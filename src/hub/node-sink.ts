@@ -122,6 +122,7 @@ export class NodeSink implements LayerSink {
 
   status(status: LayerStatus): void {
     this.#status = status
+    if (status.state === 'ready') this.#core.nodes.back()
   }
 
   report(error: unknown): void {

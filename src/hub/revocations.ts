@@ -14,6 +14,13 @@ export class Revocations {
     return this.#times.size
   }
 
+  /** When the oldest was made of those that are remembered, or of which it is known that they are forgotten; `null`: there are none. */
+  get oldest(): number | null {
+    const [first = null] = this.#times.values()
+    if (this.#floor < 0) return first
+    return first === null ? this.#floor : Math.min(first, this.#floor)
+  }
+
   /**
    * @param at credentials that were made up to here are refused
    * @param keptSince none that are still good were made before
@@ -23,11 +30,26 @@ export class Revocations {
     // To the end, so that the oldest come first.
     this.#times.delete(id)
     this.#times.set(id, Math.max(at, known))
+    this.forget(keptSince)
     for (const [oldest, time] of this.#times) {
-      if (time >= keptSince && this.#times.size <= this.#most) return
+      if (this.#times.size <= this.#most) return
       this.#times.delete(oldest)
-      if (time >= keptSince) this.#floor = Math.max(this.#floor, time)
+      this.missing(time)
     }
+  }
+
+  /** @param keptSince no credentials that are still good were made before */
+  forget(keptSince: number): void {
+    if (this.#floor < keptSince) this.#floor = -1
+    for (const [oldest, time] of this.#times) {
+      if (time >= keptSince) return
+      this.#times.delete(oldest)
+    }
+  }
+
+  /** There may be others that were made before. @param until the last of them */
+  missing(until: number): void {
+    this.#floor = Math.max(this.#floor, until)
   }
 
   /** @param since when the credentials were made */

@@ -1,5 +1,6 @@
 import { type MatchFunction, match } from 'path-to-regexp'
 import { MisuseError } from '../errors.ts'
+import { lifetimeOf } from '../identity.ts'
 import { quote } from '../names.ts'
 import { assertSlowPolicy } from '../slow.ts'
 import type { Connection, Consumer } from './consumer.ts'
@@ -78,6 +79,7 @@ function assertConsumer(path: string, consumer: AnyConsumer): void {
     const text = `authenticate of the consumer at ${quote(path)} must be a function, or false.`
     throw new MisuseError('invalid-option', text)
   }
+  if (typeof authenticate === 'function') lifetimeOf(authenticate)
   for (const hook of HOOKS) {
     if (consumer[hook] === undefined || typeof consumer[hook] === 'function') continue
     throw new MisuseError('invalid-option', `${hook} of the consumer at ${quote(path)} must be a function.`)

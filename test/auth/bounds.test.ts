@@ -41,6 +41,20 @@ test('revocations of which no token can be left are forgotten', () => {
   expect(revocations.refuses('other', 1)).toBe(false)
 })
 
+test('where some are missing, all that is as old is refused, until nothing of that age can be good', () => {
+  const revocations = new Revocations(100)
+  expect(revocations.oldest).toBeNull()
+  revocations.missing(40)
+  expect(revocations.oldest).toBe(40)
+  revocations.add('ann', 50, 0)
+  expect(revocations.oldest).toBe(40)
+  expect([40, 41].map((since) => revocations.refuses('bob', since))).toEqual([true, false])
+  revocations.forget(45)
+  expect(revocations.oldest).toBe(50)
+  expect(revocations.refuses('bob', 0)).toBe(false)
+  expect(revocations.refuses('ann', 50)).toBe(true)
+})
+
 test('where nobody was revoked, a token that does not say when it was made is good', () => {
   // The symptom was `revoked` for every token without `iat`, from the start: it counts as made at 0, and so did the age below which all are refused.
   expect(new Revocations(100).refuses('ann', 0)).toBe(false)

@@ -5,6 +5,8 @@ import { manualClock } from 'groupcast/testing'
 import { describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { ERRORS, type ErrorCode } from '../../src/errors.ts'
+import { encodeNodeMessage } from '../../src/hub/node-message.ts'
+import { NODES_GROUP } from '../../src/names.ts'
 import { CLIENT_KINDS, type TestClient } from '../support/clients.ts'
 import { startTestHub } from '../support/hub-server.ts'
 import { connectRaw, handshake } from '../support/raw.ts'
@@ -183,7 +185,27 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
       )
     }
     expect(hubs[1].hub.stats.connections[bob.kind.split('+')[0] as 'sse']).toBe(1)
-    const newer = await late.open(kind, '/events', { headers: bearer(token({ iat: now() + 2 })) })
+  })
+
+  test('tokens of after a revocation are good, but for those that a clock within the leeway may have made before', async () => {
+    // A token whose issuer's clock was four seconds ahead counted as made in the future, and so outlived a revocation of the moment.
+    const { hub, open } = await startTestHub({ authenticate })
+    const ahead = bearer(token({ iat: now() + 4 }))
+    const client = await open(kind, '/events', { headers: ahead })
+    await until('it is in', () => hub.stats.opened === 1)
+    await hub.revoke('ann')
+    await within('its end', client.ended)
+    await expectRefused(await open(kind, '/events', { headers: ahead }), 'revoked')
+    // One of ten seconds ago.
+    const layer = memoryLayer()
+    const late = await startTestHub({ authenticate, layer })
+    await layer.groupSend(NODES_GROUP, revocation('ann', Date.now() - 10_000))
+    await until('it is heard of', () => late.hub.stats.revocations === 1)
+    for (const age of [12, 7]) {
+      const headers = bearer(token({ iat: now() - age }))
+      await expectRefused(await late.open(kind, '/events', { headers }), 'revoked')
+    }
+    const newer = await late.open(kind, '/events', { headers: bearer(token({ iat: now() - 1 })) })
     await until('it is in', () => late.hub.stats.opened === 1)
     expect(newer.status).toBe(kind.startsWith('websocket') ? 101 : 200)
   })
@@ -238,6 +260,10 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     await expectRefused(await open(kind, `/events?ticket=${ticket}`, { headers: bearer() }), 'bad-request')
   })
 })
+
+/** What nodes tell each other. */
+const revocation = (identity: string, at: number) =>
+  encodeNodeMessage({ type: 'groupcast.revoke', identity, at })
 
 function requestWith(text: string | null) {
   return {
@@ -407,27 +433,105 @@ describe('hooks', () => {
     expect((await open('ndjson', '/events', { headers: bearer() })).status).toBe(200)
   })
 
-  test('a client that leaves meanwhile gives its place to the next', async () => {
+  test('clients that come and leave have no more hooks run than may at once', async () => {
+    // A place was given back when its client left, while its hook went on: 1,500 clients that connected and reset had 1,500 hooks running, with
+    // a limit of 64.
+    const { hub, url, open } = await startTestHub({ limits: { maxAuthentications: 2 } })
     const signals: AbortSignal[] = []
-    const { hub, url } = await startTestHub({ limits: { maxAuthentications: 1 } })
+    const ends: (() => void)[] = []
+    let running = 0
+    let most = 0
     const heard: string[] = []
+    hub.consumer('/c', {
+      async authenticate({ signal }) {
+        signals.push(signal)
+        most = Math.max(most, ++running)
+        await new Promise<void>((resolve) => ends.push(resolve))
+        running--
+        return null
+      },
+      connect: () => void heard.push('connect'),
+      disconnect: () => void heard.push('disconnect'),
+    })
+    hub.consumer('/open', { authenticate: false })
+    for (let n = 0; n < 2; n++) {
+      const client = await connectRaw(url)
+      client.write('GET /c HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
+      await until('it is asked', () => signals.length === n + 1)
+      client.reset()
+      await until('it has left', () => signals[n]?.aborted === true)
+    }
+    const opening = Array.from({ length: 3 }, () => open('ndjson', '/c'))
+    await open('ndjson', '/open')
+    expect([running, signals.length]).toEqual([2, 2])
+    for (let n = 2; n < 5; n++) {
+      ends.shift()?.()
+      await until('the next is asked', () => signals.length === n + 1)
+    }
+    for (const end of ends) end()
+    expect((await Promise.all(opening)).map(({ status }) => status)).toEqual([200, 200, 200])
+    expect([most, running]).toEqual([2, 0])
+    await until('they are in', () => heard.length === 3)
+    expect(heard).toEqual(['connect', 'connect', 'connect'])
+  })
+
+  test('a hook that ends when its client has left gives its place to the next at once', async () => {
+    const { hub, url } = await startTestHub({ limits: { maxAuthentications: 1 } })
+    const signals: AbortSignal[] = []
     hub.consumer('/c', {
       authenticate({ signal }) {
         signals.push(signal)
-        return new Promise(() => {})
+        return new Promise((_resolve, reject) =>
+          signal.addEventListener('abort', () => reject(signal.reason)),
+        )
       },
-      disconnect: () => void heard.push('disconnect'),
     })
-    const first = await connectRaw(url)
-    first.write('GET /c HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
-    await until('it is asked', () => signals.length === 1)
-    const second = await connectRaw(url)
-    second.write('GET /c HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
-    first.reset()
-    await until('the next is asked', () => signals.length === 2)
-    expect(signals[0]?.aborted).toBe(true)
-    expect(heard).toEqual([])
+    for (let n = 0; n < 3; n++) {
+      const client = await connectRaw(url)
+      client.write('GET /c HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
+      await until('it is asked', () => signals.length === n + 1)
+      client.reset()
+    }
   })
+
+  test('an identity that is older than revocations are remembered is refused, and its hook is told what to raise', async () => {
+    // A hook whose sessions are good for a week, and which says when they were made: a revocation was forgotten after a day, as nobody had said
+    // that more was needed, and whoever had been revoked was let in again.
+    const DAY = 86_400_000
+    const session = { id: 'ann', issuedAt: Date.now() - 2 * DAY, expiresAt: Date.now() + 5 * DAY }
+    const short = await startTestHub({ authenticate: () => session })
+    await expectRefused(await short.open('ndjson', '/events'), 'internal-error')
+    expect(short.errors.map(({ error }) => (error as Error).message)).toEqual([
+      expect.stringMatching(/"ann" were made 172800 s ago.*for 86400 s: raise maxLifetimeMs/),
+    ])
+    await expect(short.hub.createTicket(requestWith(null))).rejects.toThrow('raise maxLifetimeMs')
+    const long = Object.assign(() => session, { maxLifetimeMs: 7 * DAY })
+    const { hub, open, errors } = await startTestHub({ authenticate: long })
+    const client = await open('ndjson', '/events')
+    expect(client.status).toBe(200)
+    await hub.revoke('ann')
+    await within('its end', client.ended)
+    await expectRefused(await open('ndjson', '/events'), 'revoked')
+    expect(errors).toEqual([])
+  })
+
+  test('an identity of before all times comes in until it is revoked', async () => {
+    const { hub, open } = await startTestHub({ authenticate: () => ({ id: 'ann', issuedAt: 0 }) })
+    expect((await open('ndjson', '/events')).status).toBe(200)
+    await hub.revoke('ann')
+    await expectRefused(await open('ndjson', '/events'), 'revoked')
+  })
+
+  test.each([[0], [-1], [Number.NaN], [Number.POSITIVE_INFINITY], ['1d'], [null]])(
+    'a maxLifetimeMs of %j is none',
+    async (maxLifetimeMs) => {
+      // Not a number was more than any time: nothing was remembered, and every revocation forgotten at once.
+      const hook = Object.assign(() => null, { maxLifetimeMs: maxLifetimeMs as number })
+      await expect(startTestHub({ authenticate: hook })).rejects.toThrow('maxLifetimeMs of authenticate is')
+      const { hub } = await startTestHub()
+      expect(() => hub.consumer('/c', { authenticate: hook })).toThrow('maxLifetimeMs of authenticate is')
+    },
+  )
 
   test.each([['x'], [{}], [1]])('%j is no hook', async (hook) => {
     const { hub } = await startTestHub()

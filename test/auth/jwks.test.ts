@@ -83,6 +83,44 @@ describe('the keys of a URL', () => {
     expect(state.fetches).toBe(3)
   })
 
+  test('of before are used while newer ones are fetched; who names another key waits for these', async () => {
+    // An issuer that hung held up everybody: once the keys were ten minutes old, each client waited for the fetch to be given up, five
+    // seconds, although the key that its token named was there.
+    const state = issuer()
+    await state.find('rsa')
+    let answer = (_response: Response) => {}
+    state.answer = () =>
+      new Promise((resolve) => {
+        answer = resolve
+      })
+    state.now += 601_000
+    expect(await state.find('rsa')).toBe('found')
+    expect(await state.find('rsa')).toBe('found')
+    const rotated = state.find('rotated')
+    expect(state.fetches).toBe(2)
+    answer(Response.json({ keys: [{ ...rsa, kid: 'rotated' }] }))
+    expect(await rotated).toBe('found')
+    expect(await state.find('rsa')).toBe('none')
+    expect(state.fetches).toBe(2)
+  })
+
+  test('of before are not used for longer than an hour, however long the issuer hangs', async () => {
+    const state = issuer()
+    await state.find('rsa')
+    let answer = (_response: Response) => {}
+    state.answer = () =>
+      new Promise((resolve) => {
+        answer = resolve
+      })
+    state.now += 3_600_000
+    const found = state.find('rsa')
+    expect(await Promise.race([found, new Promise((resolve) => setImmediate(resolve, 'waits'))])).toBe(
+      'waits',
+    )
+    answer(new Response('no', { status: 500 }))
+    expect(await found).toBe('authentication-unavailable')
+  })
+
   test.each<[string, () => Response | Promise<Response>]>([
     ['fails', () => Promise.reject(new TypeError('fetch failed'))],
     ['answers 500', () => new Response('no', { status: 500 })],

@@ -1,8 +1,17 @@
 /** What clients may do to groups: by claims, by hooks, by rules; and again when they refresh their token. */
-import { type Connection, type Consumer, type ErrorCode, GroupcastError, groupsConsumer } from 'groupcast'
+import {
+  type Connection,
+  type Consumer,
+  type ErrorCode,
+  GroupcastError,
+  groupsConsumer,
+  memoryLayer,
+} from 'groupcast'
 import { signToken, tokens } from 'groupcast/auth'
 import { describe, expect, test } from 'vitest'
 import { ERRORS } from '../../src/errors.ts'
+import { encodeNodeMessage } from '../../src/hub/node-message.ts'
+import { NODES_GROUP } from '../../src/names.ts'
 import { CLIENT_KINDS, type TestClient } from '../support/clients.ts'
 import { startTestHub } from '../support/hub-server.ts'
 import { until, within } from '../support/until.ts'
@@ -248,12 +257,14 @@ describe.each(KINDS)('%s', (kind) => {
   })
 
   test('a revoked token does not refresh, and a newer one of the same identity does', async () => {
-    const { hub, open } = await startTestHub({ authenticate })
-    const old = token({ iat: now() - 10 })
-    await hub.revoke('ann')
-    const client = await open(kind, '/events', { headers: bearer(token({ iat: now() + 2 })) })
-    expect(await say(client, { token: old })).toBe('revoked')
-    expect(await say(client, { token: token({ iat: now() + 2 }) })).toBe('ok')
+    const layer = memoryLayer()
+    const { hub, open } = await startTestHub({ authenticate, layer })
+    const at = Date.now() - 20_000
+    await layer.groupSend(NODES_GROUP, encodeNodeMessage({ type: 'groupcast.revoke', identity: 'ann', at }))
+    await until('it is heard of', () => hub.stats.revocations === 1)
+    const client = await open(kind, '/events', { headers: bearer(token()) })
+    expect(await say(client, { token: token({ iat: now() - 30 }) })).toBe('revoked')
+    expect(await say(client, { token: token({ iat: now() - 1 }) })).toBe('ok')
   })
 
   test('the hook of a consumer is asked about join, send and history, and again at a refresh', async () => {

@@ -61,6 +61,24 @@ test('a message of an identity counts for both, and the connection is asked firs
   expect(refused).toEqual({ ...counts(), messagesPerConnection: 1, messagesPerIdentity: 1 })
 })
 
+test('attempts that are under way count as if they failed, and no longer', () => {
+  const { meters, refused } = setUp({
+    failedAuthenticationsPerAddress: 1,
+    failedAuthenticationsPerAddressBurst: 3,
+  })
+  const address = '203.0.113.1'
+  const begin = () => meters.authenticating(address)?.retryAfterMs ?? 'asked'
+  expect([begin(), begin(), begin(), begin(), begin()]).toEqual(['asked', 'asked', 'asked', 1_000, 1_000])
+  expect(meters.authenticating('203.0.113.2')).toBeNull()
+  meters.authenticated('203.0.113.2')
+  // One fails, two do not.
+  meters.failed(address)
+  for (let n = 0; n < 3; n++) meters.authenticated(address)
+  expect(meters.size).toBe(0)
+  expect([begin(), begin(), begin()]).toEqual(['asked', 'asked', 1_000])
+  expect(refused.failedAuthenticationsPerAddress).toBe(3)
+})
+
 test('whatever is switched off refuses nobody and remembers nobody', () => {
   const { meters, refused } = setUp(false)
   const one = connection('203.0.113.1', 'ann')

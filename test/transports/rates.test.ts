@@ -292,6 +292,49 @@ describe.each(CLIENT_KINDS)('addresses: %s', (kind) => {
     })
   })
 
+  test('attempts to authenticate that are made at once are no more than those one after another', async () => {
+    // The rate was looked at before, and counted after the answer: of 600 attempts at once all were asked about, with a burst of 5.
+    const ends: (() => void)[] = []
+    const { open, clock, hub } = await start(
+      { failedAuthenticationsPerAddress: 1, failedAuthenticationsPerAddressBurst: 2 },
+      {
+        ...PROXY,
+        limits: { authenticateTimeoutMs: 60_000, handshakeTimeoutMs: 60_000 },
+        authenticate: async ({ query }) => {
+          await new Promise<void>((resolve) => ends.push(resolve))
+          if (query.get('token') !== 'good') throw new Refusal('invalid-token')
+          return { id: 'ann' }
+        },
+      },
+    )
+    const attempt = (token: string, address = '203.0.113.1') =>
+      open(kind, `/track?token=${token}`, from(address))
+    const opening = Array.from({ length: 10 }, () => attempt('bad'))
+    const outcomes = Promise.all(
+      opening.map(async (client) => (await within('the end', (await client).ended)).code),
+    )
+    await until('the others are refused', () => hub.stats.denied === 8)
+    // Somebody else does not wait for that.
+    const other = attempt('good', '203.0.113.2')
+    await until('three are asked', () => ends.length === 3)
+    for (const end of ends.splice(0)) end()
+    expect(isIn(await other)).toBe(true)
+    await outcomes
+    expect(hub.stats).toMatchObject({
+      denied: 10,
+      failedAuthentications: 2,
+      rateRefusals: { failedAuthenticationsPerAddress: 8 },
+    })
+    // What has succeeded is not held against anybody.
+    for (const seconds of [1, 0, 0]) {
+      clock.advance(seconds * 1_000)
+      const good = attempt('good')
+      await until('it is asked', () => ends.length === 1)
+      ends.pop()?.()
+      expect(isIn(await good)).toBe(true)
+    }
+  })
+
   test('nothing is left of those who came and went', async () => {
     const { open, hub, consumer } = await start({ connectionsPerAddress: 2 }, PROXY)
     for (let n = 0; n < 5; n++) {

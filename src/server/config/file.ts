@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { extname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
+import { isDeeperThan } from '../../json.ts'
 import { findJsonError } from './json-error.ts'
 
 /** What a file holds, or what is wrong with it; the text names the file. */
@@ -88,7 +89,14 @@ function parseJsonFile(text: string, name: string): Parsed {
   }
 }
 
+/** Far more than a configuration has. */
+const MAX_YAML_DEPTH = 100
+
 function parseYamlFile(text: string, name: string): Parsed {
+  // The parser would go down until the stack is full, and a regular expression that is compiled there ends the process.
+  if (isDeeperThan(text, MAX_YAML_DEPTH)) {
+    return problem(`file ${name} is not valid YAML: ${YAML_FAULTS.get('RESOURCE_EXHAUSTION')}.`)
+  }
   const lineCounter = new LineCounter()
   // Without `prettyErrors` no text quotes the file, which may hold keys. At the level "silent" a second document is no error.
   const document = parseDocument(text, { lineCounter, prettyErrors: false, logLevel: 'error' })

@@ -288,7 +288,9 @@ const authShape = {
     .register(settingInfo, { allowed: 'a list of texts' }),
   maxLifetimeSeconds: whole(1, 31_536_000)
     .default(86_400)
-    .describe('The longest time that a token may have left. It must have an end (`exp`).')
+    .describe(
+      'The longest time for which a token may be good, from `iat` to `exp`. It must have an end (`exp`).',
+    )
     .register(settingInfo, { allowed: wholeText(1, 31_536_000) }),
   leewaySeconds: whole(0, 60)
     .default(5)
