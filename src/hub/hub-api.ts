@@ -104,8 +104,8 @@ export interface HubStats {
   readonly connections: Readonly<Record<Transport, number>>
   readonly groups: number
   /**
-   * Bytes that wait for slow readers now; what several wait for counts once. The newest 8 KiB of each are not in it, nor what the system
-   * holds for it. Bounded by `limits.maxTotalBacklogBytes`.
+   * Bytes that wait for slow readers now, in their sockets too; what several wait for counts once. The newest 8 KiB of each are not in it, nor what
+   * the system holds for it. Bounded by `limits.maxTotalBacklogBytes`.
    */
   readonly backlogBytes: number
   /** Connections let in. */

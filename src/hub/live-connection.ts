@@ -361,7 +361,6 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     return true
   }
 
-  /** Not held against the bound for slow readers: the past is bounded by itself, and what was put aside has been. */
   /**
    * It may have missed something of groups that it is in: what it gets next is after this hole. A client at the door hears of it with its past.
    *
@@ -373,6 +372,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.sayLater({ reset: { groups, cursor } })
   }
 
+  /** Not held against the bound for slow readers: the past is bounded by itself, and what was put aside has been. */
   takeLater(publication: Publication): void {
     this.#later(publication, 0)
   }
@@ -438,6 +438,15 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   overflowed(): void {
     this.#host.counters.slowConsumers++
     this.#closeWith('slow-consumer')
+  }
+
+  cut(): void {
+    if (this.#phase === OPEN) {
+      this.#host.counters.slowConsumers++
+      const { closeCode: code, message: reason } = ERRORS['slow-consumer']
+      this.#closeInfo = { code, reason }
+    }
+    this.terminate()
   }
 
   dropped(count: number): void {

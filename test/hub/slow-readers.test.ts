@@ -19,6 +19,11 @@ class FakeClient {
   isWritable = true
   /** Congested again after each write, as a socket is whose kernel buffer is full. */
   takesOneWrite = false
+  /** What its link has of the last write while it is not writable, and whether others with the same share it. */
+  unsentBytes = 0
+  keepsUnsent = false
+  sharesBytes = true
+  isCut = false
   readonly lines: { message?: { n: number; key?: string }; dropped?: { count: number } }[] = []
   readonly link: Link
   isOverflowed = false
@@ -31,13 +36,20 @@ class FakeClient {
       get writable() {
         return client.isWritable
       },
-      bufferedBytes: 0,
+      get bufferedBytes() {
+        return client.isWritable || !client.keepsUnsent ? 0 : client.unsentBytes
+      },
+      get sharesBytes() {
+        return client.sharesBytes
+      },
       writtenBytes: 0,
       answersHeartbeats: false,
       write(batch: Batch) {
+        if (client.isWritable) client.unsentBytes = batch.bytes().length
         if (client.takesOneWrite) client.isWritable = false
         for (const line of batch.bytes().toString().split('\n'))
           if (line !== '') client.lines.push(JSON.parse(line))
+        return client.isWritable
       },
       heartbeat: () => true,
       close() {},
@@ -48,6 +60,10 @@ class FakeClient {
     this.outbox = new Outbox(format, policy, host, {
       overflowed: () => {
         this.isOverflowed = true
+      },
+      cut: () => {
+        this.isCut = true
+        this.outbox.shut()
       },
       dropped: (count) => {
         this.droppedCount += count
@@ -399,6 +415,159 @@ test('what was dropped is told before the end, also when the connection closes w
   expect(host.backlog.totalBytes).toBe(0)
 })
 
+// Symptom: forty readers stopped, each in a group of its own. With messages of 2 MiB there were 80 MiB in their sockets, under bounds of 1 MiB for
+// each and 4 MiB for all, and nothing was counted. Cause: what a link had accepted was nobody's.
+describe('what a link has accepted and not sent', () => {
+  /** Readers that have stopped, each with a message in its link. */
+  async function filled(
+    { client, send }: ReturnType<typeof setup>,
+    policies: readonly SlowPolicy[],
+    {
+      size,
+      isShared = false,
+      sharesBytes = true,
+    }: { size: number; isShared?: boolean; sharesBytes?: boolean },
+  ) {
+    const clients = policies.map((policy) => client(policy))
+    for (const slow of clients) Object.assign(slow, { takesOneWrite: true, keepsUnsent: true, sharesBytes })
+    const text = 'x'.repeat(size)
+    let bytes = 0
+    if (isShared) bytes = send(clients, { text })
+    else for (const slow of clients) bytes += send([slow], { text })
+    await endOfTurn()
+    await endOfTurn()
+    return { clients, bytes }
+  }
+
+  test.each([true, false])(
+    'counts until it is sent, or the link ends (shared bytes: %s)',
+    async (sharesBytes) => {
+      const all = setup(2 ** 20)
+      const { clients, bytes } = await filled(all, ['close', 'drop', 'latest'], { size: 50_000, sharesBytes })
+      expect(all.host.backlog.totalBytes).toBe(bytes)
+      for (const [index, slow] of clients.entries()) {
+        if (index === 0) slow.outbox.shut()
+        else readAll(slow)
+        await endOfTurn()
+        expect(all.host.backlog.totalBytes).toBe((bytes * (2 - index)) / 3)
+      }
+    },
+  )
+
+  test('counts once where links share it, also with those who wait for the same', async () => {
+    const all = setup(2 ** 20)
+    const policies = Array.from({ length: 20 }, () => 'close' as const)
+    const waiting = all.client('close')
+    waiting.isWritable = false
+    const { clients, bytes } = await filled(all, policies, { size: 50_000, isShared: true })
+    expect(all.host.backlog.totalBytes).toBe(bytes)
+    // A run of several is a copy of them: those who wait for the frames have others. It is made once, whenever it is written.
+    for (const slow of clients) slow.isWritable = true
+    for (const slow of clients) slow.outbox.flush()
+    expect(all.host.backlog.totalBytes).toBe(0)
+    for (const slow of clients) slow.isWritable = false
+    let run = 0
+    for (let i = 0; i < 10; i++) run += all.send([...clients, waiting], { text: 'x'.repeat(5_000) })
+    await endOfTurn()
+    expect(all.host.backlog.totalBytes).toBe(run)
+    for (const slow of clients) {
+      slow.isWritable = true
+      slow.outbox.flush()
+      await endOfTurn()
+      await endOfTurn()
+    }
+    expect(all.host.backlog.totalBytes).toBe(2 * run)
+    for (const slow of [...clients, waiting]) readAll(slow)
+    expect(all.host.backlog.totalBytes).toBe(0)
+  })
+
+  test('does not count where the link is free again by the next turn', async () => {
+    const all = setup(2 ** 20)
+    const quick = all.client('close')
+    Object.assign(quick, { takesOneWrite: true, keepsUnsent: true })
+    for (let i = 0; i < 10; i++) {
+      all.send([quick], { text: 'x'.repeat(50_000) })
+      setImmediate(() => {
+        quick.isWritable = true
+        quick.outbox.flush()
+      })
+      await endOfTurn()
+      expect(all.host.backlog.totalBytes).toBe(0)
+    }
+    expect(quick.messages).toHaveLength(10)
+  })
+
+  test.each(['close', 'drop', 'latest'] as const)('%s: leaves less room for what waits', async (policy) => {
+    const all = setup(100_000)
+    const { clients, bytes } = await filled(all, [policy], { size: 50_000 })
+    const [slow] = clients as [FakeClient]
+    let waiting = 0
+    while (!slow.isOverflowed && slow.droppedCount === 0) {
+      expect(waiting).toBeLessThanOrEqual(100_000 - bytes)
+      waiting += all.send([slow], { text: 'x'.repeat(900) })
+      await endOfTurn()
+    }
+    expect(waiting).toBeGreaterThan(100_000 - bytes)
+    expect(slow.isOverflowed).toBe(policy === 'close')
+    expect(all.host.backlog.totalBytes).toBeLessThanOrEqual(100_000)
+  })
+
+  test('leaves a quarter of the bound, however large it is: what is read next must not be lost for it', async () => {
+    const all = setup(100_000)
+    const { clients, bytes } = await filled(all, ['close', 'drop'], { size: 300_000 })
+    let waiting = 0
+    while (waiting < 24_000) waiting += all.send(clients, { text: 'x'.repeat(900) })
+    await endOfTurn()
+    expect(clients.map(({ isOverflowed, droppedCount }) => [isOverflowed, droppedCount])).toEqual([
+      [false, 0],
+      [false, 0],
+    ])
+    for (let i = 0; i < 5; i++) all.send(clients, { text: 'x'.repeat(900) })
+    await endOfTurn()
+    const [closing, dropping] = clients as [FakeClient, FakeClient]
+    expect(closing.isOverflowed).toBe(true)
+    expect(dropping.isOverflowed).toBe(false)
+    // As large as the first: it does not fit, and the policy says what becomes of it.
+    all.send([dropping], { text: 'x'.repeat(300_000) })
+    await endOfTurn()
+    expect(dropping.isOverflowed).toBe(false)
+    expect(all.host.backlog.totalBytes).toBeLessThanOrEqual(bytes + 25_000)
+    readAll(dropping)
+    expect(dropping.messages.length + dropping.told).toBe(all.count() - 1)
+  })
+
+  test('in all links together it is bounded: who has most is cut, since nothing else frees it', async () => {
+    const all = setup(1_000_000, 400_000)
+    const policies = (['close', 'drop', 'latest'] as const).flatMap((policy) => [policy, policy, policy])
+    const { clients, bytes } = await filled(all, policies, { size: 100_000 })
+    expect(bytes).toBeGreaterThan(900_000)
+    expect(all.host.backlog.totalBytes).toBeLessThanOrEqual(400_000)
+    await endOfTurn()
+    const cut = clients.filter(({ isCut }) => isCut)
+    expect(cut).toHaveLength(6)
+    // It could not be told anything.
+    for (const { isOverflowed, lines } of cut) expect([isOverflowed, lines.length]).toEqual([false, 1])
+    for (const slow of clients) readAll(slow)
+    expect(all.host.backlog.totalBytes).toBe(0)
+  })
+
+  test('what a link has for itself is counted anew before its client must give way', async () => {
+    const all = setup(1_000_000, 400_000)
+    const { clients } = await filled(all, ['drop', 'drop'], { size: 190_000, sharesBytes: false })
+    const [reading] = clients as [FakeClient]
+    reading.unsentBytes = 1_000
+    for (let i = 0; i < 60; i++) all.send([reading], { text: 'x'.repeat(900) })
+    await endOfTurn()
+    expect(clients.map(({ isCut, droppedCount }) => [isCut, droppedCount])).toEqual([
+      [false, 0],
+      [false, 0],
+    ])
+    expect(all.host.backlog.totalBytes).toBeLessThan(270_000)
+    for (const slow of clients) readAll(slow)
+    expect(all.host.backlog.totalBytes).toBe(0)
+  })
+})
+
 test('all backlogs together are bounded too: who reads too slowly then gives way', async () => {
   const { client, send, host } = setup(100_000, 150_000)
   const readers = Array.from({ length: 10 }, () => client('drop'))
@@ -562,14 +731,21 @@ describe('when all backlogs together are too much', () => {
       { weight: 1, arbitrary: fc.record({ do: fc.constant('end' as const), client: fc.nat(clients - 1) }) },
       { weight: 2, arbitrary: fc.record({ do: fc.constant('turn' as const) }) },
     )
-    const policies = fc.array(fc.constantFrom('close' as const, 'drop' as const, 'latest' as const), {
-      minLength: clients,
-      maxLength: clients,
+    const perClient = { minLength: clients, maxLength: clients }
+    const policies = fc.array(
+      fc.constantFrom('close' as const, 'drop' as const, 'latest' as const),
+      perClient,
+    )
+    const link = fc.record({
+      takesOneWrite: fc.boolean(),
+      keepsUnsent: fc.boolean(),
+      sharesBytes: fc.boolean(),
     })
+    const links = fc.array(link, perClient)
     await fc.assert(
-      fc.asyncProperty(policies, fc.array(step, { maxLength: 80 }), async (given, steps) => {
+      fc.asyncProperty(policies, links, fc.array(step, { maxLength: 80 }), async (given, kinds, steps) => {
         const { client, send, host } = setup(60_000, 90_000)
-        const readers = given.map((policy) => client(policy))
+        const readers = given.map((policy, index) => Object.assign(client(policy), kinds[index]))
         const ended = new Set<FakeClient>()
         const newest = readers.map(() => new Map<number, number>())
         let n = 0
@@ -602,7 +778,7 @@ describe('when all backlogs together are too much', () => {
         for (const [index, reader] of readers.entries()) {
           readAll(reader)
           await endOfTurn()
-          if (reader.isOverflowed || ended.has(reader)) continue
+          if (reader.isOverflowed || reader.isCut || ended.has(reader)) continue
           const got = reader.messages.map((message) => message.n)
           expect(got).toEqual(got.toSorted((a, b) => a - b))
           expect(reader.told).toBe(reader.droppedCount)
