@@ -63,6 +63,8 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   #phase = KNOCKING
   #decide: ((denial: Denial | null) => void) | null = null
   #closeInfo: DisconnectInfo | null = null
+  /** Calls off the end by force of one that has yet to read what waits. */
+  #stopClosing: (() => void) | null = null
   isPaused = false
   heartbeatSlot = 0
   stall: { readonly bytes: number; readonly since: number } | null = null
@@ -449,6 +451,10 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.terminate()
   }
 
+  finished(): void {
+    if (this.#closeInfo !== null) this.link?.close(this.#closeInfo.code, this.#closeInfo.reason)
+  }
+
   dropped(count: number): void {
     this.#host.counters.dropped += count
   }
@@ -665,11 +671,16 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#inbox.clear()
     const retryMs = isComeBackCode(info.code) ? (retryAfterMs ?? 0) + this.#retryMs() : undefined
     const close = { ...info, ...(retryAfterMs !== null && { retryAfterMs }) }
-    this.outbox.finish(this.format.control({ close }, retryMs))
+    const isWritten = this.outbox.finish(this.format.control({ close }, retryMs))
     this.#phase = CLOSING
     this.#pace?.close()
     this.#leaveAll()
-    link.close(info.code, info.reason)
+    if (isWritten) link.close(info.code, info.reason)
+    else {
+      // A client that does not read must not keep what waits for ever.
+      const { clock, limits } = this.#host
+      this.#stopClosing = clock.after(limits.closeTimeoutMs, () => this.terminate())
+    }
     // To hear the answer to the close frame, also while a hook still works on what the client said.
     this.#listenAgain()
   }
@@ -678,6 +689,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     if (this.#phase === CLOSED) return
     const isKnown = this.#phase !== KNOCKING
     this.#phase = CLOSED
+    this.#stopClosing?.()
     this.link = null
     this.outbox.shut()
     this.#pace?.close()

@@ -36,6 +36,8 @@ const LEAST_ROOM = 1 / 4
 /** What most outboxes have waiting: they share it (bench: idle-memory). */
 const NONE: readonly Batch[] = Object.freeze([])
 
+const NOTHING: readonly Buffer[] = Object.freeze([])
+
 const NO_PAST: readonly Publication[] = Object.freeze([])
 
 const NO_NOTICE = Object.freeze({ frame: null, count: 0 })
@@ -73,6 +75,8 @@ export interface OutboxOwner {
   cut(): void
   /** That many messages were dropped. */
   dropped(count: number): void
+  /** All that `finish` had to leave for later is written. */
+  finished(): void
 }
 
 type Verdict = 'overflowed' | 'cut'
@@ -117,6 +121,8 @@ export class Outbox implements Pending, Looking, Holder {
   #unsentBytes = 0
   /** Takes no more frames. */
   #isShut = false
+  /** What is to be written after all that waits; `null`: it is not finishing. */
+  #last: readonly Buffer[] | null = null
   /** What its owner is to be told after the turn. */
   #verdict: Verdict | null = null
 
@@ -206,6 +212,10 @@ export class Outbox implements Pending, Looking, Holder {
     if (this.#verdict !== null) this.#tell(this.#verdict)
     const link = this.#link
     if (this.#hasUnsent && link?.writable === true) this.#forgetUnsent()
+    if (this.#last !== null) {
+      if (link !== null && this.#writeLast(link, this.#last)) this.#owner.finished()
+      return
+    }
     if (this.#pending === null && this.#waiting.length === 0 && this.#past.length === 0) return
     while (link?.writable === true && this.#holds === 0 && this.#past.length > 0) this.#writePast(link)
     if (link?.writable !== true || this.#isHeld) {
@@ -278,8 +288,13 @@ export class Outbox implements Pending, Looking, Holder {
     else this.#makeDo((bytes + unsent) * TARGET - unsent, (bytes + unsent) * ENOUGH - unsent)
   }
 
-  /** Writes all that waits and a last frame, congested or not, and takes nothing more. */
-  finish(last: Buffer | null): void {
+  /**
+   * Takes nothing more, and writes all that waits and a last frame: as far as the link takes it at once, the rest as it drains, so that those who wait
+   * for the same share it to the end. The last frame is written when nothing else waits, congested or not.
+   *
+   * @returns whether all is written; if not, the owner hears when it is
+   */
+  finish(last: Buffer | null): boolean {
     this.#host.turn.settle()
     const link = this.#link
     while (link?.writable === true && this.#holds === 0 && this.#past.length > 0) this.#writePast(link)
@@ -290,10 +305,13 @@ export class Outbox implements Pending, Looking, Holder {
       this.#forgetPast()
     }
     this.#isShut = true
-    if (link === null) return
-    while (this.#waiting.length > 0) this.#writeOldest(link)
-    if (this.#pending !== null) this.#writePending(this.#pending, link)
-    if (last !== null) this.#writeAlone([last], link)
+    if (link === null) return true
+    if (this.#pending !== null) {
+      if (link.writable && this.#waiting.length === 0) this.#writePending(this.#pending, link)
+      else this.#wait(this.#pending)
+    }
+    this.#last = last === null ? NOTHING : [last]
+    return this.#writeLast(link, this.#last)
   }
 
   /** Drops what waits and takes nothing more. */
@@ -302,6 +320,7 @@ export class Outbox implements Pending, Looking, Holder {
     this.#forgetPast()
     this.#forgetUnsent()
     this.#isShut = true
+    this.#last = null
     this.#link = null
   }
 
@@ -311,11 +330,22 @@ export class Outbox implements Pending, Looking, Holder {
     else this.#owner.overflowed()
   }
 
-  /** Of one that takes nothing more only what is in its link is left, which goes with it. */
+  /** Of one that takes nothing more only what is in its link is left, or what waits for that: both go with the link. */
   #cut(): void {
+    this.#forget()
     this.#forgetUnsent()
+    this.#last = null
     this.#verdict = 'cut'
     this.#host.turn.add(this)
+  }
+
+  /** @returns whether all is written */
+  #writeLast(link: Link, last: readonly Buffer[]): boolean {
+    while (link.writable && this.#waiting.length > 0) this.#writeOldest(link)
+    if (this.#waiting.length > 0) return false
+    this.#last = null
+    if (last.length > 0) this.#writeAlone(last, link)
+    return true
   }
 
   /** With the run, more is pending than one write should be: write it, or take it frame by frame and mind the bounds. */

@@ -62,6 +62,7 @@ class FakeConnection {
       overflowed() {},
       cut() {},
       dropped() {},
+      finished() {},
     })
     this.outbox.open(this.link, [])
   }
