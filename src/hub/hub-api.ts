@@ -118,9 +118,9 @@ export interface HubStats {
   readonly publications: number
   /** Publications times the connections they went to. */
   readonly deliveries: number
-  /** Connections closed because they read too slowly. */
+  /** Connections closed because they read too slowly, or because their consumer's handlers were too slow. */
   readonly slowConsumers: number
-  /** Messages dropped because their readers were too slow (policies `drop` and `latest`), once for each reader. */
+  /** Messages dropped because their readers, or their handlers, were too slow (policies `drop` and `latest`), once for each reader. */
   readonly dropped: number
   /** Connections closed because they stopped answering. */
   readonly dead: number

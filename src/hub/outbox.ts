@@ -2,24 +2,12 @@ import { type Batch, FrameRun, type Unsent } from '../batch.ts'
 import { Frame, type Waiting } from '../frame.ts'
 import type { Limits } from '../options.ts'
 import type { Publication } from '../publication.ts'
-import { type SlowPolicy, shed } from '../slow.ts'
+import { ENOUGH, type SlowPolicy, shed, TARGET } from '../slow.ts'
 import type { Link } from '../transports/backend.ts'
 import type { WireFormat } from '../wire/wire-format.ts'
 import type { Backlog, Holder } from './backlog.ts'
 import { aroundPast, type Place } from './recall.ts'
 import type { Looking, Pending, Turn } from './turn.ts'
-
-/**
- * Dropping goes down to this part of what is too much. To drop, all that waits is walked through: that is paid for by the quarter that goes,
- * since as much must come before the next walk. So a message is walked past four times on average, however many wait.
- */
-const TARGET = 3 / 4
-/**
- * More than this part of what is too much must not be left, however it was made less: by newer messages in place of older ones alone, which is enough
- * if it can be had, or by dropping. With less than a sixteenth gained from each walk, the next message would have the whole backlog walked through
- * again. Where what may not be dropped is more, the connection gives up.
- */
-const ENOUGH = 15 / 16
 
 /**
  * Of what grows while a link is congested, so much is not counted in the hub's total. To count it, what is pending (64 KiB) is walked through, so
