@@ -186,6 +186,39 @@ test.each([
   },
 )
 
+describe.each(['websocket', 'sse'] as const)('%s over TLS', (kind) => {
+  // What waits in its socket has been encrypted for it alone.
+  test.each(['close', 'drop', 'latest'] as const)('%s', async (policy) => {
+    const { hub, open } = await startTestHub({ tls: true, groups: [{ match: 'a', slow: policy }] })
+    const slow = await open(kind, '/events?group=a')
+    const fast = await open(kind, '/events?group=a')
+    slow.pause()
+    const isClosed = () => policy === 'close' && hub.stats.slowConsumers === 1
+    let n = 0
+    for (; n < MESSAGES && !isClosed(); n++) {
+      await hub.groupSend('a', { type: 'n', n, key: `k${n % 10}`, text: TEXT })
+      const sent = n + 1
+      await until('the fast reader has it', () => fast.messages.length === sent)
+      expect(hub.stats.backlogBytes).toBeLessThanOrEqual(hub.limits.maxBacklogBytes)
+    }
+    slow.resume()
+    if (policy === 'close') {
+      expect(await within('the end', slow.ended)).toMatchObject({ code: 4008 })
+      expect(numbers(slow)).toEqual(numbers(slow).map((_, i) => i))
+      expect(hub.stats.dropped).toBe(0)
+    } else {
+      await until('it has the last', () => numbers(slow).at(-1) === n - 1)
+      const got = numbers(slow)
+      const newest = Array.from({ length: 10 }, (_, i) => n - 10 + i)
+      expect(got.slice(-10)).toEqual(newest)
+      expect(got.length).toBeLessThan(n)
+      expect(got.length + toldDropped(slow)).toBe(policy === 'drop' ? n : got.length)
+      expect(hub.stats).toMatchObject({ slowConsumers: 0, dropped: toldDropped(slow) })
+    }
+    await until('nothing waits', () => hub.stats.backlogBytes === 0)
+  })
+})
+
 // Symptom: messages of 2 MiB to forty readers that had stopped, each in a group of its own, put 80 MiB into their sockets, with bounds of 1 MiB for
 // each and 4 MiB for all. Cause: what a link had accepted did not count.
 test.each(CLIENT_KINDS)('%s: what is in their sockets is bounded for all together', async (kind) => {
