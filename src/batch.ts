@@ -24,6 +24,8 @@ export class Batch {
   // The other children, where runs part: connections in overlapping groups.
   #children: Map<Frame, Batch> | null = null
   #bytes: Buffer | null = null
+  /** The same bytes, while links have yet to send them. */
+  #unsent: Unsent | null = null
   /** The run as a list, for back ends that write frame by frame. */
   #list: readonly Frame[] | null = null
   /** How many outboxes wait to write this very batch, or what it has grown to. */
@@ -74,13 +76,24 @@ export class Batch {
     return child
   }
 
-  /** The bytes on the wire: all frames in order, sealed. Made once, kept until `release`. */
+  /** The bytes on the wire: all frames in order, sealed. Made once, kept until `release`, and for as long as a link has them. */
   bytes(): Buffer {
-    if (this.#bytes === null) {
-      const run = this.#concat()
-      this.#bytes = this.format.seal === undefined ? run : this.format.seal(run)
-    }
+    if (this.#bytes === null) this.#bytes = this.#unsent?.bytes ?? this.#sealed()
     return this.#bytes
+  }
+
+  /**
+   * A link was given its bytes and has yet to send them: whoever writes this batch meanwhile gives its link the same. To be called in the turn
+   * of the write; `letGo` of what it returns ends it.
+   */
+  leaveInLink(): Unsent {
+    const bytes = this.bytes()
+    if (this.#unsent === null || this.#unsent.bytes !== bytes) {
+      const frame = this.length === 1 ? (this.frames()[0] as Frame) : null
+      this.#unsent = new Unsent(bytes, frame?.bytes === bytes ? frame : null)
+    }
+    this.#unsent.links++
+    return this.#unsent
   }
 
   /** The frames, oldest first, for back ends that cannot be given framed bytes. Made once, kept until `release`. */
@@ -133,6 +146,11 @@ export class Batch {
     this.#children = null
   }
 
+  #sealed(): Buffer {
+    const run = this.#concat()
+    return this.format.seal === undefined ? run : this.format.seal(run)
+  }
+
   #concat(): Buffer {
     if (this.length === 1 && this.#frame !== null) return this.#frame.bytes
     if (this.length === 1 && this.#run !== null) return (this.#run[0] as Frame).bytes
@@ -140,6 +158,34 @@ export class Batch {
       this.frames().map((frame) => frame.bytes),
       this.size,
     )
+  }
+}
+
+/** Bytes of a batch that links were given and have yet to send: one copy, however many links it is in. It keeps no frame alive but its own. */
+export class Unsent {
+  readonly size: number
+  /** Whose bytes they are, where they are those of one frame and no copy. */
+  readonly frame: Frame | null
+  /** How many links have them. */
+  links = 0
+  /** In how many of these they count; see `Backlog`. */
+  counted = 0
+  #bytes: Buffer | null
+
+  constructor(bytes: Buffer, frame: Frame | null) {
+    this.#bytes = bytes
+    this.size = bytes.length
+    this.frame = frame
+  }
+
+  /** `null` when no link has them any more. */
+  get bytes(): Buffer | null {
+    return this.#bytes
+  }
+
+  /** A link has sent them, or has ended. */
+  letGo(): void {
+    if (--this.links === 0) this.#bytes = null
   }
 }
 

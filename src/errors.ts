@@ -248,6 +248,14 @@ export const ERRORS = Object.freeze({
     'The connection does not read as fast as its groups write.',
     'Come back: a new connection starts with an empty backlog. Read faster, join less, or raise `maxBacklogBytes` (`maxTotalBacklogBytes`, where all clients together are too much).',
   ),
+  'slow-handlers': entry(
+    'infrastructure',
+    4009,
+    503,
+    true,
+    'The server handles messages for this connection more slowly than its groups write.',
+    'The consumer’s `handlers` took longer than messages came, until `maxBacklogBytes` waited for them. Make them faster, handle fewer types, or choose `drop` or `latest` (`slow`).',
+  ),
   'handshake-timeout': entry(
     'infrastructure',
     4011,

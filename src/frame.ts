@@ -21,6 +21,10 @@ export class Frame {
     return this.#publication
   }
 
+  get size(): number {
+    return this.bytes.length
+  }
+
   /** It waits for slow readers: keeps no more of its publication than their policies ask for. The text would be as large as the bytes. */
   settle(): void {
     if (this.#publication === null) return

@@ -8,11 +8,15 @@ export interface Limits {
   readonly maxMessageBytes: number
   /** Most groups that one connection can be in. */
   readonly maxGroupsPerConnection: number
-  /** Most bytes waiting for one client; beyond it the slow-consumer policy applies. */
+  /**
+   * Most bytes waiting for one client, in its socket too; beyond it the slow-consumer policy applies. A single message may be larger: while it is in the
+   * socket, a quarter of this may wait behind it.
+   */
   readonly maxBacklogBytes: number
   /**
-   * Most bytes waiting for all slow clients together; what several wait for counts once, and the newest 8 KiB of each client do not.
-   * Beyond it whoever has most waiting gives way, by its policy; what several wait for is shared out among them.
+   * Most bytes waiting for all slow clients together, in their sockets too; what several wait for counts once, and the newest 8 KiB of each
+   * client do not. Beyond it whoever has most waiting gives way, by its policy; what several wait for is shared out among them. What is in a
+   * socket cannot be dropped: whoever has most of that is cut.
    */
   readonly maxTotalBacklogBytes: number
   /** Most messages of one client waiting for its consumer; beyond it nothing more is read from it. */

@@ -4,9 +4,9 @@
 /** @typedef {import('../../src/load/slow-tally.ts').SlowReport} SlowReport */
 /** @typedef {'reads' | 'close' | 'drop' | 'latest'} Policy */
 /**
- * Numbers of what was sent, the keys that were used in turn, and for how long the reader had stopped.
+ * Numbers of what was sent, the size of each, the keys that were used in turn, and for how long the reader had stopped.
  *
- * @typedef {{ first: number, end: number, keys: number, stoppedMs: number }} Sent
+ * @typedef {{ first: number, end: number, size: number, keys: number, stoppedMs: number }} Sent
  */
 
 const PATIENCE_MS = 20_000
@@ -16,6 +16,12 @@ const SLOW_CONSUMER = 4008
 /** The default of `limits.closeTimeoutMs`: who reads nothing for longer cannot be told, and is cut, which means "come back" as well. */
 const CLOSE_TIMEOUT_MS = 10_000
 
+/**
+ * What was dropped were the oldest if all that is newer came: so much at least, since dropping goes down to three quarters of `limits.maxBacklogBytes`
+ * (1 MiB), of which what is in the socket, 64 KiB or so, is a part.
+ */
+const LEAST_KEPT_BYTES = 512 * 1024
+
 /** @type {Readonly<Record<Policy, (report: SlowReport, sent: Sent) => boolean>>} */
 const KEEPS = {
   reads: ({ received, isOver, told }, { first, end }) => received === end - first && told === 0 && !isOver,
@@ -24,8 +30,14 @@ const KEEPS = {
     isOver &&
     skipped === 0 &&
     (closeCode === SLOW_CONSUMER || (closeCode === null && stoppedMs > CLOSE_TIMEOUT_MS)),
-  drop: ({ received, told, skipped, next, isOver }, { first, end }) =>
-    told > 0 && told === skipped && received + told === end - first && next === end && !isOver,
+  drop: ({ received, told, skipped, mistold, sinceGap, next, isOver }, { first, end, size }) =>
+    told > 0 &&
+    told === skipped &&
+    mistold === 0 &&
+    sinceGap * size >= LEAST_KEPT_BYTES &&
+    received + told === end - first &&
+    next === end &&
+    !isOver,
   latest: ({ received, told, newest, isOver }, { first, end, keys }) =>
     told === 0 &&
     received < end - first &&
@@ -38,6 +50,11 @@ function newestOf(key, end, keys) {
   return end - 1 - ((end - 1 - key) % keys)
 }
 
+/** Whether a slow reader got what its policy promises. @param {Policy} policy @param {SlowReport} report @param {Sent} sent */
+export function isKept(policy, report, sent) {
+  return report.isInOrder && KEEPS[policy](report, sent)
+}
+
 /**
  * Waits until slow readers, which read on now, have what their policy says. Resolves with what became of each, and reports as a fault
  * what is not as it should be.
@@ -48,7 +65,7 @@ function newestOf(key, end, keys) {
  * @param {Sent} sent
  */
 export async function settled(context, fleet, policy, sent) {
-  const keeps = (/** @type {SlowReport} */ report) => report.isInOrder && KEEPS[policy](report, sent)
+  const keeps = (/** @type {SlowReport} */ report) => isKept(policy, report, sent)
   const untilMs = performance.now() + PATIENCE_MS
   let reports = await fleet.slowReports()
   while (!reports.every(keeps) && performance.now() < untilMs) {

@@ -50,6 +50,7 @@ async function slowCase(context, hub, label, policy, { size, keys, rate, duratio
     const reports = await settled(context, readers, policy, {
       first,
       end: crew.next,
+      size,
       keys,
       stoppedMs: durationMs,
     })

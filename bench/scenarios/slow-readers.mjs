@@ -134,7 +134,7 @@ function turns(repeats) {
 }
 
 /** @param {Context} context @param {Crew} crew @param {Load} load @param {import('../lib/policies.mjs').Policy} policy */
-async function phase(context, crew, { slow, rate, phaseMs, pauses }, policy) {
+async function phase(context, crew, { slow, size, rate, phaseMs, pauses }, policy) {
   const first = crew.next
   const readers = await crew.slowReaders({ transport: 'websocket', clients: slow })
   try {
@@ -147,7 +147,7 @@ async function phase(context, crew, { slow, rate, phaseMs, pauses }, policy) {
       samples.push(await crew.running.usage({ collect: true }))
     }
     await readers.resume()
-    await settled(context, readers, policy, { first, end: crew.next, keys: KEYS, stoppedMs: phaseMs })
+    await settled(context, readers, policy, { first, end: crew.next, size, keys: KEYS, stoppedMs: phaseMs })
     return { ...latency, ...memory(samples) }
   } finally {
     await readers.leave()

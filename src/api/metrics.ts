@@ -14,8 +14,16 @@ const COUNTERS: readonly (readonly [CountName, string, string])[] = [
   ['received', 'groupcast_messages_received_total', 'Messages from clients.'],
   ['publications', 'groupcast_publications_total', 'Publications that reached this node.'],
   ['deliveries', 'groupcast_deliveries_total', 'Publications times the connections they went to.'],
-  ['slowConsumers', 'groupcast_slow_consumers_total', 'Connections closed because they read too slowly.'],
-  ['dropped', 'groupcast_dropped_messages_total', 'Messages dropped because their readers were too slow.'],
+  [
+    'slowConsumers',
+    'groupcast_slow_consumers_total',
+    'Connections closed because they, or their handlers, were too slow.',
+  ],
+  [
+    'dropped',
+    'groupcast_dropped_messages_total',
+    'Messages dropped because their readers, or their handlers, were too slow.',
+  ],
   ['dead', 'groupcast_dead_connections_total', 'Connections closed because they stopped answering.'],
   ['errors', 'groupcast_errors_total', 'Failures reported to onError.'],
   ['resumed', 'groupcast_connections_resumed_total', 'Connections let in that came with a cursor.'],

@@ -1,4 +1,5 @@
-import type { Batch } from '../batch.ts'
+import type { Batch, Unsent } from '../batch.ts'
+import type { Frame } from '../frame.ts'
 import type { Publication } from '../publication.ts'
 import { Heaviest } from './heaviest.ts'
 
@@ -10,7 +11,10 @@ export interface Holder {
   giveWay(): void
 }
 
-/** What waits for slow readers, in the whole hub: bytes of frames, each counted once however many connections wait for it. */
+/**
+ * What waits for slow readers, in the whole hub and in its links: bytes of frames, each counted once however many connections wait for it, and
+ * bytes that congested links have yet to send.
+ */
 export class Backlog {
   readonly #maxTotalBytes: number
   #totalBytes = 0
@@ -28,11 +32,27 @@ export class Backlog {
   hold(batch: Batch): void {
     if (batch.holders++ > 0) return
     batch.settle()
-    for (const frame of batch.frames()) {
-      if (frame.holders++ > 0) continue
-      frame.settle()
-      this.#totalBytes += frame.bytes.length
-    }
+    for (const frame of batch.frames()) this.#hold(frame)
+  }
+
+  /**
+   * A congested link has yet to send so many bytes.
+   *
+   * @param unsent whose bytes they are, where all links that have them share one copy; `null`: they are the link's own
+   */
+  holdUnsent(unsent: Unsent | null, bytes: number): void {
+    if (unsent === null) this.#totalBytes += bytes
+    else if (unsent.counted++ > 0) return
+    else if (unsent.frame === null) this.#totalBytes += unsent.size
+    else this.#hold(unsent.frame)
+  }
+
+  /** It has sent them, or has ended. */
+  letGoUnsent(unsent: Unsent | null, bytes: number): void {
+    if (unsent === null) this.#totalBytes -= bytes
+    else if (--unsent.counted > 0) return
+    else if (unsent.frame === null) this.#totalBytes -= unsent.size
+    else this.#letGo(unsent.frame)
   }
 
   /**
@@ -62,7 +82,7 @@ export class Backlog {
   /** It has written it, or given it up. */
   letGo(batch: Batch): void {
     if (--batch.holders > 0) return
-    for (const frame of batch.frames()) if (--frame.holders === 0) this.#totalBytes -= frame.bytes.length
+    for (const frame of batch.frames()) this.#letGo(frame)
   }
 
   /** A connection holds so much now, shared or not; 0: nothing any more. */
@@ -80,5 +100,15 @@ export class Backlog {
       if (holder === null) return
       holder.giveWay()
     }
+  }
+
+  #hold(frame: Frame): void {
+    if (frame.holders++ > 0) return
+    frame.settle()
+    this.#totalBytes += frame.bytes.length
+  }
+
+  #letGo(frame: Frame): void {
+    if (--frame.holders === 0) this.#totalBytes -= frame.bytes.length
   }
 }

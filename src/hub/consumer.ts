@@ -151,7 +151,10 @@ export interface Consumer<M = AnyMessages, Params = Readonly<Record<string, stri
    * It is in no group any more.
    */
   disconnect?(connection: Connection<M, Params>, info: DisconnectInfo): Awaitable<void>
-  /** What happens to a connection that reads too slowly, for messages of groups without a policy of their own: `close` unless given. */
+  /**
+   * What happens to a connection that reads, or whose `handlers` work, too slowly, for messages of groups without a policy of their own: `close`
+   * unless given.
+   */
   readonly slow?: SlowPolicy
   /**
    * Handlers by message type, for messages of groups and of the connection's channel. They run for each connection, in place

@@ -104,8 +104,8 @@ export interface HubStats {
   readonly connections: Readonly<Record<Transport, number>>
   readonly groups: number
   /**
-   * Bytes that wait for slow readers now; what several wait for counts once. The newest 8 KiB of each are not in it, nor what the system
-   * holds for it. Bounded by `limits.maxTotalBacklogBytes`.
+   * Bytes that wait for slow readers now, in their sockets too; what several wait for counts once. The newest 8 KiB of each are not in it, nor what
+   * the system holds for it. Bounded by `limits.maxTotalBacklogBytes`.
    */
   readonly backlogBytes: number
   /** Connections let in. */
@@ -118,9 +118,9 @@ export interface HubStats {
   readonly publications: number
   /** Publications times the connections they went to. */
   readonly deliveries: number
-  /** Connections closed because they read too slowly. */
+  /** Connections closed because they read too slowly, or because their consumer's handlers were too slow. */
   readonly slowConsumers: number
-  /** Messages dropped because their readers were too slow (policies `drop` and `latest`), once for each reader. */
+  /** Messages dropped because their readers, or their handlers, were too slow (policies `drop` and `latest`), once for each reader. */
   readonly dropped: number
   /** Connections closed because they stopped answering. */
   readonly dead: number

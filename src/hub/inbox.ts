@@ -1,4 +1,4 @@
-type Task = () => unknown
+export type Task = () => unknown
 
 /** Hears how the tasks fare. */
 export interface InboxOwner {
@@ -42,6 +42,13 @@ export class Inbox {
   /** Forgets the tasks that have not started. */
   clear(): void {
     this.#tasks = null
+    this.#next = 0
+  }
+
+  /** Puts others, or none, in the places of tasks that have not started. */
+  change(instead: ReadonlyMap<Task, readonly Task[]>): void {
+    if (this.#tasks === null) return
+    this.#tasks = this.#tasks.slice(this.#next).flatMap((task) => instead.get(task) ?? [task])
     this.#next = 0
   }
 

@@ -17,6 +17,7 @@ import { perform } from './commands.ts'
 import type { ConnectionHost, Counters } from './connection-host.ts'
 import type { Connection, DisconnectInfo, JoinOptions } from './consumer.ts'
 import { asRefusal, denialOf, isClientFault, isOutage } from './denial.ts'
+import { HandlerBacklog, type HandlerOwner } from './handler-backlog.ts'
 import type { Beating } from './heartbeats.ts'
 import { Inbox, type InboxOwner } from './inbox.ts'
 import { Memberships } from './memberships.ts'
@@ -27,9 +28,6 @@ import { requestedCursor } from './resume.ts'
 import type { Route, RouteMatch } from './router.ts'
 
 const NO_CLAIMS: Identity['claims'] = Object.freeze({})
-
-/** What a waiting handler costs beside its message. */
-const TASK_BYTES = 256
 
 /** So many reads are counted at once: a client that answers heartbeats, and says nothing else, is hardly ever looked up. */
 const READS = 64
@@ -48,7 +46,9 @@ const CLOSED = 3
  * It owns all its state, and nothing of it lives in a shared closure. One file, although long: the life of a connection is one state
  * machine, and its steps are not to be understood apart.
  */
-export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwner, InboxOwner, Reader {
+export class LiveConnection
+  implements Connection, LinkOwner, Beating, OutboxOwner, InboxOwner, HandlerOwner, Reader
+{
   readonly localId: string
   /** What this client has yet to get; groups append to it. */
   readonly outbox: Outbox
@@ -63,6 +63,8 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   #phase = KNOCKING
   #decide: ((denial: Denial | null) => void) | null = null
   #closeInfo: DisconnectInfo | null = null
+  /** Calls off the end by force of one that has yet to read what waits. */
+  #stopClosing: (() => void) | null = null
   isPaused = false
   heartbeatSlot = 0
   stall: { readonly bytes: number; readonly since: number } | null = null
@@ -71,12 +73,8 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
   #reads = 0
   askedBytes = 0
   readBytes = 0
-  #handlerBacklogBytes = 0
-  /** Tasks of {@link take} that have not ended. */
-  #unhandled = 0
-  /** What was put aside while its past is on its way, and for how many pasts. */
-  #aside: Publication[] | null = null
-  #asides = 0
+  /** What its handlers have yet to see; `null` until there is something. */
+  #handlerBacklog: HandlerBacklog | null = null
   #abort: AbortController | null = null
   /** Of its streams; `null` until there is one. */
   #pace: Pace | null = null
@@ -353,16 +351,9 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
    */
   take(publication: Publication): boolean {
     if (this.#phase > OPEN) return true
-    if (this.#aside === null && this.#unhandled === 0 && !this.route.handlers.has(publication.type))
-      return false
-    const bytes = publication.json.length + TASK_BYTES
-    if (this.#handlerBacklogBytes + bytes > this.#host.limits.maxBacklogBytes) {
-      this.outbox.overflow()
-      return true
-    }
-    this.#handlerBacklogBytes += bytes
-    if (this.#aside !== null) this.#aside.push(publication)
-    else this.#later(publication, bytes)
+    const isBusy = this.#handlerBacklog?.isBusy === true
+    if (!isBusy && !this.route.handlers.has(publication.type)) return false
+    if (!this.#handling().take(publication)) this.outbox.overflow()
     return true
   }
 
@@ -379,48 +370,42 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 
   /** Not held against the bound for slow readers: the past is bounded by itself, and what was put aside has been. */
   takeLater(publication: Publication): void {
-    this.#later(publication, 0)
+    this.#handling().takeLater(publication)
   }
 
   sayLater(control: Control): void {
-    if (this.#unhandled === 0) this.#sendControl(control)
-    else this.#inOrder(() => void this.#sendControl(control))
+    if (this.#handlerBacklog?.hasTasks !== true) this.#sendControl(control)
+    else this.#handlerBacklog.inOrder(() => this.#sendControl(control))
   }
 
   holdAside(): void {
-    this.#aside ??= []
-    this.#asides++
+    this.#handling().holdAside()
   }
 
   releaseAside(mayGo: (live: Publication) => boolean): Publication[] {
-    const aside = this.#aside ?? []
-    const isLast = --this.#asides === 0
-    const released = isLast ? aside : aside.filter(mayGo)
-    this.#aside = isLast ? null : aside.filter((live) => !mayGo(live))
-    for (const { json } of released) this.#handlerBacklogBytes -= json.length + TASK_BYTES
-    return released
+    return this.#handling().releaseAside(mayGo)
   }
 
-  #later(publication: Publication, bytes: number): void {
-    this.#inOrder(() => {
-      this.#handlerBacklogBytes -= bytes
-      const handler = this.route.handlers.get(publication.type)
-      if (handler !== undefined) return handler(this, publication.message())
-      this.outbox.send(publication.frame(this.format))
-      return undefined
-    })
+  get isHandling(): boolean {
+    return this.#phase <= OPEN
   }
 
-  /** Runs a task after all that its groups got before. */
-  #inOrder(task: () => unknown): void {
-    this.#unhandled++
-    this.#inbox.push(async () => {
-      try {
-        if (this.#phase <= OPEN) await task()
-      } finally {
-        this.#unhandled--
-      }
-    })
+  handle(publication: Publication): unknown {
+    const handler = this.route.handlers.get(publication.type)
+    if (handler !== undefined) return handler(this, publication.message())
+    this.outbox.send(publication.frame(this.format))
+    return undefined
+  }
+
+  tellDropped(count: number): void {
+    this.#sendControl({ dropped: { count } })
+  }
+
+  #handling(): HandlerBacklog {
+    const { slow = 'close' } = this.route.consumer
+    const { maxBacklogBytes } = this.#host.limits
+    this.#handlerBacklog ??= new HandlerBacklog(this.#inbox, slow, maxBacklogBytes, this)
+    return this.#handlerBacklog
   }
 
   /** A message for this connection's channel. @returns whether there was room for it */
@@ -442,7 +427,28 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
 
   overflowed(): void {
     this.#host.counters.slowConsumers++
-    this.#closeWith('slow-consumer')
+    if (this.#handlerBacklog?.hasGivenUp !== true) {
+      this.#closeWith('slow-consumer')
+      return
+    }
+    // The client may read at once: it is the application that should know.
+    const { maxBacklogBytes } = this.#host.limits
+    const text = `Handlers took longer than messages came, until more than maxBacklogBytes (${maxBacklogBytes}) waited for them: the client was closed.`
+    this.#host.report(new GroupcastError('slow-handlers', text), `consumer ${this.route.path}`, this)
+    this.#closeWith('slow-handlers')
+  }
+
+  cut(): void {
+    if (this.#phase === OPEN) {
+      this.#host.counters.slowConsumers++
+      const { closeCode: code, message: reason } = ERRORS['slow-consumer']
+      this.#closeInfo = { code, reason }
+    }
+    this.terminate()
+  }
+
+  finished(): void {
+    if (this.#closeInfo !== null) this.link?.close(this.#closeInfo.code, this.#closeInfo.reason)
   }
 
   dropped(count: number): void {
@@ -679,13 +685,19 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     this.#reads = 0
     // What the client still wanted is moot; what it said before it left by itself is not.
     this.#inbox.clear()
+    this.#handlerBacklog?.forget()
     const retryMs = isComeBackCode(info.code) ? (retryAfterMs ?? 0) + this.#retryMs() : undefined
     const close = { ...info, ...(retryAfterMs !== null && { retryAfterMs }) }
-    this.outbox.finish(this.format.control({ close }, retryMs))
+    const isWritten = this.outbox.finish(this.format.control({ close }, retryMs))
     this.#phase = CLOSING
     this.#pace?.close()
     this.#leaveAll()
-    link.close(info.code, info.reason)
+    if (isWritten) link.close(info.code, info.reason)
+    else {
+      // A client that does not read must not keep what waits for ever.
+      const { clock, limits } = this.#host
+      this.#stopClosing = clock.after(limits.closeTimeoutMs, () => this.terminate())
+    }
     // To hear the answer to the close frame, also while a hook still works on what the client said.
     this.#listenAgain()
   }
@@ -694,6 +706,7 @@ export class LiveConnection implements Connection, LinkOwner, Beating, OutboxOwn
     if (this.#phase === CLOSED) return
     const isKnown = this.#phase !== KNOCKING
     this.#phase = CLOSED
+    this.#stopClosing?.()
     this.link = null
     this.outbox.shut()
     this.#pace?.close()

@@ -1,25 +1,13 @@
-import { type Batch, FrameRun } from '../batch.ts'
+import { type Batch, FrameRun, type Unsent } from '../batch.ts'
 import { Frame, type Waiting } from '../frame.ts'
 import type { Limits } from '../options.ts'
 import type { Publication } from '../publication.ts'
-import { type SlowPolicy, shed } from '../slow.ts'
+import { ENOUGH, type SlowPolicy, shed, TARGET } from '../slow.ts'
 import type { Link } from '../transports/backend.ts'
 import type { WireFormat } from '../wire/wire-format.ts'
 import type { Backlog, Holder } from './backlog.ts'
 import { aroundPast, type Place } from './recall.ts'
-import type { Pending, Turn } from './turn.ts'
-
-/**
- * Dropping goes down to this part of what is too much. To drop, all that waits is walked through: that is paid for by the quarter that goes,
- * since as much must come before the next walk. So a message is walked past four times on average, however many wait.
- */
-const TARGET = 3 / 4
-/**
- * More than this part of what is too much must not be left, however it was made less: by newer messages in place of older ones alone, which is enough
- * if it can be had, or by dropping. With less than a sixteenth gained from each walk, the next message would have the whole backlog walked through
- * again. Where what may not be dropped is more, the connection gives up.
- */
-const ENOUGH = 15 / 16
+import type { Looking, Pending, Turn } from './turn.ts'
 
 /**
  * Of what grows while a link is congested, so much is not counted in the hub's total. To count it, what is pending (64 KiB) is walked through, so
@@ -27,8 +15,16 @@ const ENOUGH = 15 / 16
  */
 const UNCOUNTED_BYTES = 8 * 1024
 
+/**
+ * This part of `maxBacklogBytes` is there for what waits, however much of it is in the link: a single message may be larger than the bound, and what
+ * comes after it must not close a client that is about to read it.
+ */
+const LEAST_ROOM = 1 / 4
+
 /** What most outboxes have waiting: they share it (bench: idle-memory). */
 const NONE: readonly Batch[] = Object.freeze([])
+
+const NOTHING: readonly Buffer[] = Object.freeze([])
 
 const NO_PAST: readonly Publication[] = Object.freeze([])
 
@@ -63,16 +59,22 @@ export const NOTHING_MORE: Released = Object.freeze({
 export interface OutboxOwner {
   /** Too much waits, and the policies leave no way but to close. Called at the end of the turn, when no group is being walked. */
   overflowed(): void
+  /** What is in its link is too much for the hub, and only the end of the link frees it. Called like `overflowed`, and instead of it. */
+  cut(): void
   /** That many messages were dropped. */
   dropped(count: number): void
+  /** All that `finish` had to leave for later is written. */
+  finished(): void
 }
+
+type Verdict = 'overflowed' | 'cut'
 
 /**
  * The frames that one connection has yet to get: until the end of the turn, until the client is let in, or while its link is
  * congested. What waits longer than a turn is cut into batches of one write each, which grow no more: connections that are slow in the
  * same way share them, and each leaves with one write.
  */
-export class Outbox implements Pending, Holder {
+export class Outbox implements Pending, Looking, Holder {
   readonly format: WireFormat
   readonly #host: OutboxHost
   readonly #owner: OutboxOwner
@@ -99,9 +101,18 @@ export class Outbox implements Pending, Holder {
   #heldAfter: Frame | null = null
   /** The newest notice of a gap. */
   #notice: { readonly frame: Frame | null; readonly count: number } = NO_NOTICE
+  /** Its link was not writable any more after the last write, and may have some of it still. */
+  #hasUnsent = false
+  /** What is in its link, where links share it. */
+  #unsent: Unsent | null = null
+  /** How much is in its link, once it is counted. */
+  #unsentBytes = 0
   /** Takes no more frames. */
   #isShut = false
-  #isOverflowing = false
+  /** What is to be written after all that waits; `null`: it is not finishing. */
+  #last: readonly Buffer[] | null = null
+  /** What its owner is to be told after the turn. */
+  #verdict: Verdict | null = null
 
   constructor(format: WireFormat, policy: SlowPolicy, host: OutboxHost, owner: OutboxOwner) {
     this.format = format
@@ -186,11 +197,13 @@ export class Outbox implements Pending, Holder {
 
   /** End of the turn, or the link is writable again. */
   flush(): void {
-    if (this.#isOverflowing) {
-      this.#isOverflowing = false
-      this.#owner.overflowed()
-    }
+    if (this.#verdict !== null) this.#tell(this.#verdict)
     const link = this.#link
+    if (this.#hasUnsent && link?.writable === true) this.#forgetUnsent()
+    if (this.#last !== null) {
+      if (link !== null && this.#writeLast(link, this.#last)) this.#owner.finished()
+      return
+    }
     if (this.#pending === null && this.#waiting.length === 0 && this.#past.length === 0) return
     while (link?.writable === true && this.#holds === 0 && this.#past.length > 0) this.#writePast(link)
     if (link?.writable !== true || this.#isHeld) {
@@ -221,8 +234,25 @@ export class Outbox implements Pending, Holder {
     this.#forget()
     this.#forgetPast()
     this.#isShut = true
-    this.#isOverflowing = true
+    this.#verdict = 'overflowed'
     this.#host.turn.add(this)
+  }
+
+  /** A turn after its link took something and was congested: what has not left by now may stay for long. */
+  look(): void {
+    const link = this.#link
+    if (!this.#hasUnsent || this.#unsentBytes > 0 || link === null) return
+    const bytes = link.writable ? 0 : link.bufferedBytes
+    if (bytes === 0) {
+      this.#forgetUnsent()
+      return
+    }
+    this.#unsentBytes = bytes
+    this.#host.backlog.holdUnsent(this.#unsent, bytes)
+    this.#minded()
+    const bound = this.#bound
+    if (!this.#isShut && this.#bytes > bound) this.#makeDo(bound * TARGET, bound * ENOUGH)
+    this.#host.backlog.relieve()
   }
 
   get share(): number {
@@ -230,17 +260,29 @@ export class Outbox implements Pending, Holder {
     for (const batch of this.#waiting) bytes += batch.share
     // Those that come back together all want the newest.
     if (this.#pastBytes > 0) bytes += this.#pastBytes / Math.max(1, this.#past.at(-1)?.holders ?? 1)
-    return bytes
+    const unsent = this.#unsent
+    return bytes + this.#unsentBytes / Math.max(1, unsent?.counted ?? 1, unsent?.frame?.holders ?? 1)
   }
 
   giveWay(): void {
+    if (this.#isShut) {
+      this.#cut()
+      return
+    }
+    if (this.#hasSentSome()) return
+    const [bytes, unsent] = [this.#bytes, this.#unsentBytes]
     // Nothing of the past may be dropped: the client comes back for what it has not got.
-    if (this.#pastBytes > this.#bytes) this.overflow()
-    else this.#makeDo(this.#bytes)
+    if (this.#pastBytes > bytes + unsent) this.overflow()
+    else this.#makeDo((bytes + unsent) * TARGET - unsent, (bytes + unsent) * ENOUGH - unsent)
   }
 
-  /** Writes all that waits and a last frame, congested or not, and takes nothing more. */
-  finish(last: Buffer | null): void {
+  /**
+   * Takes nothing more, and writes all that waits and a last frame: as far as the link takes it at once, the rest as it drains, so that those who wait
+   * for the same share it to the end. The last frame is written when nothing else waits, congested or not.
+   *
+   * @returns whether all is written; if not, the owner hears when it is
+   */
+  finish(last: Buffer | null): boolean {
     this.#host.turn.settle()
     const link = this.#link
     while (link?.writable === true && this.#holds === 0 && this.#past.length > 0) this.#writePast(link)
@@ -251,18 +293,47 @@ export class Outbox implements Pending, Holder {
       this.#forgetPast()
     }
     this.#isShut = true
-    if (link === null) return
-    while (this.#waiting.length > 0) this.#writeOldest(link)
-    if (this.#pending !== null) this.#writePending(this.#pending, link)
-    if (last !== null) this.#writeAlone([last], link)
+    if (link === null) return true
+    if (this.#pending !== null) {
+      if (link.writable && this.#waiting.length === 0) this.#writePending(this.#pending, link)
+      else this.#wait(this.#pending)
+    }
+    this.#last = last === null ? NOTHING : [last]
+    return this.#writeLast(link, this.#last)
   }
 
   /** Drops what waits and takes nothing more. */
   shut(): void {
     this.#forget()
     this.#forgetPast()
+    this.#forgetUnsent()
     this.#isShut = true
+    this.#last = null
     this.#link = null
+  }
+
+  #tell(verdict: Verdict): void {
+    this.#verdict = null
+    if (verdict === 'cut') this.#owner.cut()
+    else this.#owner.overflowed()
+  }
+
+  /** Of one that takes nothing more only what is in its link is left, or what waits for that: both go with the link. */
+  #cut(): void {
+    this.#forget()
+    this.#forgetUnsent()
+    this.#last = null
+    this.#verdict = 'cut'
+    this.#host.turn.add(this)
+  }
+
+  /** @returns whether all is written */
+  #writeLast(link: Link, last: readonly Buffer[]): boolean {
+    while (link.writable && this.#waiting.length > 0) this.#writeOldest(link)
+    if (this.#waiting.length > 0) return false
+    this.#last = null
+    if (last.length > 0) this.#writeAlone(last, link)
+    return true
   }
 
   /** With the run, more is pending than one write should be: write it, or take it frame by frame and mind the bounds. */
@@ -295,16 +366,15 @@ export class Outbox implements Pending, Holder {
   #waitMore(pending: Batch): void {
     this.#hasWaited = true
     this.#wait(pending)
-    const { maxBacklogBytes } = this.#host.limits
-    if (this.#waitingBytes > maxBacklogBytes) this.#makeDo(maxBacklogBytes)
+    const bound = this.#bound
+    if (this.#waitingBytes > bound) this.#makeDo(bound * TARGET, bound * ENOUGH)
   }
 
-  /** So much is too much: applies the policies until there is enough room, or gives up. */
-  #makeDo(bytes: number): void {
-    const enough = bytes * ENOUGH
+  /** Too much waits: applies the policies, or gives up if more than `enough` would be left. */
+  #makeDo(target: number, enough: number): void {
     // Newer messages in place of older ones lose nothing: only what is still too much is dropped.
     if (this.#mayReplace()) this.#shed(Number.POSITIVE_INFINITY)
-    if (this.#bytes > enough) this.#shed(bytes * TARGET, enough)
+    if (this.#bytes > enough) this.#shed(Math.max(0, target), enough)
     if (this.#bytes > enough) this.overflow()
   }
 
@@ -341,17 +411,22 @@ export class Outbox implements Pending, Holder {
     return this.#waitingBytes + (this.#pending?.size ?? 0)
   }
 
+  /** What may wait beside what is in the link. */
+  get #bound(): number {
+    const { maxBacklogBytes } = this.#host.limits
+    return Math.max(maxBacklogBytes - this.#unsentBytes, maxBacklogBytes * LEAST_ROOM)
+  }
+
   /** What `#pending` may grow to: the bound is exact. */
   get #most(): number {
-    const { writeBytes, limits } = this.#host
-    return Math.min(writeBytes, Math.max(0, limits.maxBacklogBytes - this.#waitingBytes))
+    return Math.min(this.#host.writeBytes, Math.max(0, this.#bound - this.#waitingBytes))
   }
 
   /** After each change of what waits: the room follows it, and so does its weight among all that wait. */
   #minded(): void {
     const counted = this.#counted?.size ?? 0
     this.#room = this.#hasWaited ? Math.min(this.#most, counted + UNCOUNTED_BYTES) : this.#most
-    this.#host.backlog.file(this, this.#waitingBytes + counted + this.#pastBytes)
+    this.#host.backlog.file(this, this.#waitingBytes + counted + this.#pastBytes + this.#unsentBytes)
   }
 
   /** Whether something else is to go out before what is pending or waiting. */
@@ -459,9 +534,44 @@ export class Outbox implements Pending, Holder {
     this.#write(batch, link)
   }
 
+  /** A link that takes all costs nothing more than its answer (bench: fan-out). */
   #write(batch: Batch, link: Link): void {
-    link.write(batch)
+    if (!link.write(batch)) this.#leaveInLink(batch, link)
     this.#host.turn.wrote(batch)
+  }
+
+  /**
+   * Not counted at once: most of these links only wait until the system has confirmed the write, which is before the next turn. What is
+   * written to a link with something in it is a last frame, and little.
+   */
+  #leaveInLink(batch: Batch, link: Link): void {
+    if (this.#hasUnsent) return
+    this.#hasUnsent = true
+    if (link.sharesBytes) this.#unsent = batch.leaveInLink()
+    this.#host.turn.later(this)
+  }
+
+  /** Its link has sent what was in it, or has ended. */
+  #forgetUnsent(): void {
+    if (!this.#hasUnsent) return
+    if (this.#unsentBytes > 0) this.#host.backlog.letGoUnsent(this.#unsent, this.#unsentBytes)
+    this.#unsent?.letGo()
+    this.#unsent = null
+    this.#hasUnsent = false
+    if (this.#unsentBytes === 0) return
+    this.#unsentBytes = 0
+    this.#minded()
+  }
+
+  /** Counts anew what is in a link that has it for itself. @returns whether that is less than before */
+  #hasSentSome(): boolean {
+    if (this.#unsent !== null || this.#unsentBytes === 0) return false
+    const left = Math.max(1, this.#link?.bufferedBytes ?? 1)
+    if (left >= this.#unsentBytes) return false
+    this.#host.backlog.letGoUnsent(null, this.#unsentBytes - left)
+    this.#unsentBytes = left
+    this.#minded()
+    return true
   }
 }
 

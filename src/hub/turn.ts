@@ -7,6 +7,11 @@ export interface Pending {
   flush(): void
 }
 
+/** Whatever has to see what became of a write. */
+export interface Looking {
+  look(): void
+}
+
 /** Who gets publications: a group. */
 export interface Receivers {
   /** Hands its members publications, oldest first. */
@@ -25,6 +30,7 @@ export class Turn {
   #roots = new Map<WireFormat, Batch>()
   #pending: Pending[] = []
   #written: Batch[] = []
+  #looking: Looking[] = []
   #isScheduled = false
   /** Whose publications wait to be handed out; `null` when none do. */
   #receivers: Receivers | null = null
@@ -92,6 +98,15 @@ export class Turn {
     this.#schedule()
   }
 
+  /**
+   * `looking.look()` runs when links have heard from the system what became of their writes: at the end of the turn, or of the next one where
+   * it is called at the end.
+   */
+  later(looking: Looking): void {
+    this.#looking.push(looking)
+    this.#schedule()
+  }
+
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
@@ -100,16 +115,29 @@ export class Turn {
 
   // A field, so that `setImmediate` gets the same function every turn.
   readonly #end = (): void => {
+    // What comes to be looked at from here on belongs to the next turn.
+    const looking = this.#looking
+    if (looking.length > 0) this.#looking = []
     this.settle()
     this.#isScheduled = false
     const pending = this.#pending
     this.#pending = []
     for (let i = 0; i < pending.length; i++) this.#flush(pending[i] as Pending)
+    for (let i = 0; i < looking.length; i++) this.#look(looking[i] as Looking)
     for (const batch of this.#written) batch.release()
     this.#written.length = 0
     for (const batch of this.#grown) batch.forgetChildren()
     this.#grown.length = 0
     this.#roots.clear()
+    if (this.#looking.length > 0) this.#schedule()
+  }
+
+  #look(looking: Looking): void {
+    try {
+      looking.look()
+    } catch (error) {
+      this.#onFailure(error)
+    }
   }
 
   #flush(pending: Pending): void {

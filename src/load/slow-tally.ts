@@ -11,6 +11,10 @@ export interface SlowReport {
   readonly told: number
   /** Messages that did not come, although later ones did. */
   readonly skipped: number
+  /** Places where it was told of another number of dropped messages than did not come there. */
+  readonly mistold: number
+  /** Messages that came after the last that did not, or all. */
+  readonly sinceGap: number
   readonly isInOrder: boolean
   /** One more than the last message that came. */
   readonly next: number
@@ -30,6 +34,10 @@ export class SlowTally implements Account {
   #received = 0
   #told = 0
   #skipped = 0
+  #mistold = 0
+  #sinceGap = 0
+  /** What it was told since the last message. */
+  #toldHere = 0
   #isInOrder = true
   #isOver = false
   #closeCode: number | null = null
@@ -49,16 +57,25 @@ export class SlowTally implements Account {
     }
     this.#received++
     if (n < this.#next) this.#isInOrder = false
-    this.#skipped += Math.max(0, n - this.#next)
+    const skipped = Math.max(0, n - this.#next)
+    this.#skipped += skipped
+    if (skipped !== this.#toldHere) this.#mistold++
+    this.#toldHere = 0
+    this.#sinceGap = skipped > 0 ? 1 : this.#sinceGap + 1
     this.#next = n + 1
     if (this.#newest.length > 0) this.#newest[n % this.#newest.length] = n
   }
 
   /** A control object: `groupcast.dropped` or `groupcast.close`, as an event or as a message. */
   event(text: string): void {
-    if (text.includes('groupcast.dropped')) this.#told += Number(/"count":(\d+)/.exec(text)?.[1] ?? 0)
+    if (text.includes('groupcast.dropped')) this.#wasTold(Number(/"count":(\d+)/.exec(text)?.[1] ?? 0))
     // The socket below may be kept for another request.
     if (text.includes('groupcast.close')) this.ended(Number(/"code":(\d+)/.exec(text)?.[1] ?? 0))
+  }
+
+  #wasTold(count: number): void {
+    this.#told += count
+    this.#toldHere += count
   }
 
   /** @param closeCode of a WebSocket */
@@ -73,6 +90,8 @@ export class SlowTally implements Account {
       received: this.#received,
       told: this.#told,
       skipped: this.#skipped,
+      mistold: this.#mistold,
+      sinceGap: this.#sinceGap,
       isInOrder: this.#isInOrder,
       next: this.#next,
       newest: this.#newest,

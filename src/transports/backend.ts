@@ -47,8 +47,10 @@ export interface Link {
   readonly bufferedBytes: number
   /** Bytes accepted since the connection began. Only asked where `answersHeartbeats`. */
   readonly writtenBytes: number
-  /** Writes a batch. Never called after `close`. */
-  write(batch: Batch): void
+  /** Whether those bytes are the batches' own (`batch.bytes()`), one copy for all links that have them; else each link has its own. */
+  readonly sharesBytes: boolean
+  /** Writes a batch. Returns whether it is writable still. Never called after `close`. */
+  write(batch: Batch): boolean
   /** Whether a living client answers a heartbeat, so that silence means death. */
   readonly answersHeartbeats: boolean
   /** Sends whatever keeps this transport awake, unless the link is not writable. Returns whether it was sent. */

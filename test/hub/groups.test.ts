@@ -26,9 +26,11 @@ class FakeLink implements Link {
   readonly writes: string[][] = []
   readonly bufferedBytes = 0
   readonly writtenBytes = 0
+  readonly sharesBytes = true
   readonly answersHeartbeats = false
-  write(batch: Batch): void {
+  write(batch: Batch): boolean {
     this.writes.push(batch.frames().map(textOf))
+    return this.writable
   }
   heartbeat = () => true
   close(): void {}
@@ -56,7 +58,12 @@ class FakeConnection {
   constructor(host: OutboxHost, format: WireFormat, route: object) {
     this.format = format
     this.route = route
-    this.outbox = new Outbox(format, 'close', host, { overflowed() {}, dropped() {} })
+    this.outbox = new Outbox(format, 'close', host, {
+      overflowed() {},
+      cut() {},
+      dropped() {},
+      finished() {},
+    })
     this.outbox.open(this.link, [])
   }
 

@@ -42,6 +42,9 @@ test('what was dropped before, between and after is seen, and what was told of i
     received: 4,
     told: 4,
     skipped: 4,
+    // The first two were not told of; the others were told of four where there were two.
+    mistold: 2,
+    sinceGap: 2,
     isInOrder: true,
     next: 18,
     newest: [12, 16, 17],

@@ -32,6 +32,7 @@ export class FakeLink implements Link {
   readonly batches: Batch[] = []
   readonly bufferedBytes = 0
   readonly writtenBytes = 0
+  readonly sharesBytes = true
   readonly answersHeartbeats = false
   #owner: LinkOwner
   #now: () => number
@@ -45,12 +46,13 @@ export class FakeLink implements Link {
     return !this.isCongested
   }
 
-  write(batch: Batch): void {
+  write(batch: Batch): boolean {
     this.writes++
     if (--this.budget <= 0) this.isCongested = true
     this.batches.push(batch)
     for (const line of batch.bytes().toString().split('\n'))
       if (line !== '') this.envelopes.push({ at: this.#now(), ...JSON.parse(line) })
+    return this.writable
   }
 
   /** Reads on. */

@@ -54,7 +54,8 @@ export async function startTestHub(
     errors,
     links,
     async open(kind, path, clientOptions) {
-      const client = await openClient(kind, url + path, clientOptions)
+      const base = tls ? url.replace('http:', 'https:') : url
+      const client = await openClient(kind, base + path, clientOptions)
       clients.push(client)
       return client
     },

@@ -107,11 +107,11 @@ const limitsShape = {
   maxGroupsPerConnection: limit('maxGroupsPerConnection', 'Most groups that one connection can be in.'),
   maxBacklogBytes: limit(
     'maxBacklogBytes',
-    'Most bytes waiting for one client; beyond it, it is too slow. Under `latest` the newest messages of its keys may take fifteen sixteenths of it.',
+    'Most bytes waiting for one client, in its socket too; beyond it, it is too slow. Under `latest` the newest messages of its keys may take fifteen sixteenths of what its socket leaves of it.',
   ),
   maxTotalBacklogBytes: limit(
     'maxTotalBacklogBytes',
-    'Most bytes waiting for all slow clients together; what several wait for counts once, and the newest 8 KiB of each client do not. Beyond it the client with most gives way, as `slow` says.',
+    'Most bytes waiting for all slow clients together, in their sockets too; what several wait for counts once, and the newest 8 KiB of each client do not. Beyond it the client with most gives way, as `slow` says, or is cut where most of it is in its socket.',
   ),
   maxPendingMessages: limit(
     'maxPendingMessages',

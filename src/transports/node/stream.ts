@@ -172,9 +172,14 @@ class StreamLink implements Link {
     return this.#wire.writableLength
   }
 
-  write(batch: Batch): void {
+  get sharesBytes(): boolean {
+    // TLS makes bytes of its own for each client; a stream of HTTP/2 keeps back what its client has not asked for.
+    return !('encrypted' in this.#wire)
+  }
+
+  write(batch: Batch): boolean {
     // Not `destroyed`: node:http ends the socket of a client that ended its side.
-    if (!this.#isEnded && this.#wire.writable) this.#wire.write(batch.bytes())
+    return this.#isEnded || !this.#wire.writable || this.#wire.write(batch.bytes())
   }
 
   heartbeat(): boolean {

@@ -184,13 +184,18 @@ class WebSocketLink implements Link {
     return this.#socket.writableLength
   }
 
+  get sharesBytes(): boolean {
+    // TLS makes bytes of its own for each client.
+    return !('encrypted' in this.#socket)
+  }
+
   get writtenBytes(): number {
     return this.#socket.bytesWritten
   }
 
-  write(batch: Batch): void {
+  write(batch: Batch): boolean {
     // Nothing may follow a close frame (RFC 6455, section 5.5.1), and ws sends one by itself when the client does.
-    if (this.#client.readyState === WebSocket.OPEN) this.#socket.write(batch.bytes())
+    return this.#client.readyState !== WebSocket.OPEN || this.#socket.write(batch.bytes())
   }
 
   heartbeat(): boolean {

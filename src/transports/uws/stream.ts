@@ -109,6 +109,7 @@ const NOTHING: readonly Buffer[] = Object.freeze([])
  */
 class StreamLink implements Link {
   readonly answersHeartbeats = false
+  readonly sharesBytes = true
   readonly writtenBytes = 0
   readonly #owner: LinkOwner
   readonly #format: StreamFormat
@@ -151,8 +152,9 @@ class StreamLink implements Link {
     return this.#queuedBytes
   }
 
-  write(batch: Batch): void {
+  write(batch: Batch): boolean {
     if (!this.#isEnding) this.#write(batch.bytes())
+    return !this.#isCongested
   }
 
   heartbeat(): boolean {

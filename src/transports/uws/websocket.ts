@@ -190,6 +190,7 @@ const FAULTS: readonly (readonly [start: string, code: ErrorCode | number])[] = 
 
 class WebSocketLink implements Link {
   readonly answersHeartbeats = true
+  readonly sharesBytes = false
   writtenBytes = 0
   readonly #owner: LinkOwner
   readonly #format: WebSocketFormat
@@ -228,20 +229,21 @@ class WebSocketLink implements Link {
     return this.#socket?.getBufferedAmount() ?? 0
   }
 
-  write(batch: Batch): void {
+  write(batch: Batch): boolean {
     const socket = this.#socket
-    if (socket === null || this.#goodbye !== null) return
+    if (socket === null || this.#goodbye !== null) return true
     this.writtenBytes += batch.size
     const frames = batch.list()
     if (frames.length === 1) {
       // Without a cork: one send is one system call, and its result says whether the system took it.
       if (!send(socket, frames[0] as Frame)) this.#congested()
-      return
+      return !this.#isCongested
     }
     corkedSocket = socket
     corkedFrames = frames
     socket.cork(sendCorked)
     if (socket.getBufferedAmount() > 0) this.#congested()
+    return !this.#isCongested
   }
 
   heartbeat(): boolean {

@@ -730,6 +730,41 @@ describe('http2', () => {
     await until('the other lives on', () => quick.text.includes('"after"'))
   })
 
+  test.each(['drop', 'latest'] as const)(
+    'a stream that does not read, %s: it gets what its policy leaves, its neighbour in the session everything',
+    async (policy) => {
+      const { hub, connect, open } = await startHttp2({ groups: [{ match: 'a', slow: policy }] })
+      const session = await connect()
+      const [slow, quick] = [await open(session, '/events?group=a'), await open(session, '/events?group=a')]
+      slow.stream.pause()
+      const text = 'x'.repeat(16 * 1024)
+      const numbersOf = ({ text }: Http2Client) =>
+        [...text.matchAll(/"type":"m","n":(\d+)/g)].map(([, n]) => Number(n))
+      const told = ({ text }: Http2Client) =>
+        [...text.matchAll(/groupcast\.dropped\ndata: \{"count":(\d+)\}/g)].reduce(
+          (sum, [, n]) => sum + Number(n),
+          0,
+        )
+      for (let n = 0; n < 200; n++) {
+        await hub.groupSend('a', { type: 'm', n, key: `k${n % 10}`, text })
+        await until(
+          'the quick one has it',
+          () => quick.text.endsWith('\n\n') && numbersOf(quick).length === n + 1,
+        )
+        expect(hub.stats.backlogBytes).toBeLessThanOrEqual(DEFAULT_LIMITS.maxBacklogBytes)
+      }
+      slow.stream.resume()
+      await until('it has the last', () => numbersOf(slow).at(-1) === 199)
+      const got = numbersOf(slow)
+      expect(got).toEqual(got.toSorted((a, b) => a - b))
+      expect(got.slice(-10)).toEqual(Array.from({ length: 10 }, (_, i) => 190 + i))
+      expect(got.length).toBeLessThan(200)
+      expect(got.length + told(slow)).toBe(policy === 'drop' ? 200 : got.length)
+      expect(hub.stats).toMatchObject({ slowConsumers: 0, dropped: told(slow) })
+      await until('nothing waits', () => hub.stats.backlogBytes === 0)
+    },
+  )
+
   test('the end is clean, and newcomers are told to come back', async () => {
     const { hub, connect, open } = await startHttp2()
     const session = await connect()
