@@ -10,7 +10,7 @@ import type { UwsResponse, UwsWebSocket } from '../../../src/transports/uws/uws.
 import { webSocketHandlers } from '../../../src/transports/uws/websocket.ts'
 import { CLIENT_KINDS, type ClientKind, openClient } from '../../support/clients.ts'
 import { startTestHub } from '../../support/hub-server.ts'
-import { connectRaw, openRawWebSocket, parseResponse, requestHead } from '../../support/raw.ts'
+import { connectRaw, OPCODE, openRawWebSocket, parseResponse, requestHead } from '../../support/raw.ts'
 import { uws } from '../../support/servers.ts'
 import { until, within } from '../../support/until.ts'
 
@@ -319,6 +319,45 @@ test('a large message that is written in the drain handler sticks: the hub write
   const text = 'x'.repeat(1024 * 1024)
   for (let n = 0; n < 24; n++) await hub.groupSend('a', { type: 'm', n, text })
   await until('all have come', () => client.messages.length === 24)
+})
+
+test('a congested client that leaves while its messages wait is no slow reader: they are handled', async () => {
+  const { hub, url, links } = await startTestHub({
+    rates: false,
+    limits: { maxBacklogBytes: 256 * 1024 },
+  })
+  let release = () => {}
+  const gate = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  let handled = 0
+  const ended: unknown[] = []
+  hub.consumer('/slow', {
+    connect: (connection) => connection.join('a'),
+    async receive() {
+      await gate
+      handled++
+    },
+    disconnect: (_connection, info) => void ended.push([info.code, handled]),
+  })
+  const client = await openRawWebSocket(url, '/slow')
+  client.socket.pause()
+  const text = 'x'.repeat(64 * 1024)
+  const send = async () => {
+    await hub.groupSend('a', { type: 'm', text })
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  while (links[0]?.link.writable) await send()
+  for (let n = 0; n < 200; n++) client.send(OPCODE.text, '{"type":"m"}')
+  await until('too many wait', () => hub.stats.received >= DEFAULT_LIMITS.maxPendingMessages)
+  client.reset()
+  await until('the server has noticed', () => links[0]?.link.writable === true)
+  // More than may wait for a slow reader.
+  for (let n = 0; n < 10; n++) await send()
+  release()
+  await until('the hub has noticed', () => ended.length === 1)
+  expect(ended).toEqual([[1006, 200]])
+  expect(hub.stats.slowConsumers).toBe(0)
 })
 
 test('uncorked writes: a batch of many messages arrives in few pieces', async () => {
