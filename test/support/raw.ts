@@ -265,11 +265,15 @@ function parseChunks(bytes: Buffer): Pick<RawResponse, 'body' | 'isComplete' | '
       parts.push(bytes.subarray(lineEnd + 2, end))
       return { body: Buffer.concat(parts).toString(), isComplete: false, rest: bytes.subarray(end) }
     }
+    if (size === 0) {
+      // Trailers may come before the empty line.
+      const trailersEnd = bytes.indexOf('\r\n\r\n', lineEnd)
+      const isComplete = trailersEnd !== -1
+      const rest = bytes.subarray(isComplete ? trailersEnd + 4 : at)
+      return { body: Buffer.concat(parts).toString(), isComplete, rest }
+    }
     if (Number.isNaN(size) || bytes.toString('latin1', end, end + 2) !== '\r\n') {
       throw new Error(`Not a chunk: ${JSON.stringify(bytes.toString('latin1', at, at + 40))}`)
-    }
-    if (size === 0) {
-      return { body: Buffer.concat(parts).toString(), isComplete: true, rest: bytes.subarray(end + 2) }
     }
     parts.push(bytes.subarray(lineEnd + 2, end))
     at = end + 2

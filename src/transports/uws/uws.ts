@@ -31,6 +31,8 @@ export interface UwsResponse {
   writeHeader(name: string, value: string): UwsResponse
   write(chunk: string | UwsBytes): boolean
   end(body?: string | UwsBytes, closeConnection?: boolean): UwsResponse
+  /** @returns whether it was sent whole, and whether the response has ended with it */
+  tryEnd(body: string | UwsBytes, totalBytes: number, closeConnection: boolean): [boolean, boolean]
   endWithoutBody(): UwsResponse
   /** Cuts the connection. */
   close(): UwsResponse
@@ -80,7 +82,7 @@ export interface UwsWebSocketBehavior {
   close(socket: UwsWebSocket, code: number, message: ArrayBuffer): void
 }
 
-type UwsHandler = (response: UwsResponse, request: UwsRequest) => void
+export type UwsHandler = (response: UwsResponse, request: UwsRequest) => void
 
 /** The token of a listening socket; `false` where it could not listen. */
 type UwsListenSocket = object | false

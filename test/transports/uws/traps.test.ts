@@ -1,10 +1,12 @@
 /** Traps of uWebSockets.js, each seen on a bare server, and what the back end does about it. */
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { createHub, groupsConsumer } from 'groupcast'
 import { importUws, uwsBackend } from 'groupcast/transports/uws'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { DEFAULT_LIMITS } from '../../../src/options.ts'
+import { endLast } from '../../../src/transports/uws/answer.ts'
 import { addressOf } from '../../../src/transports/uws/request.ts'
 import type { UwsResponse, UwsWebSocket } from '../../../src/transports/uws/uws.ts'
 import { webSocketHandlers } from '../../../src/transports/uws/websocket.ts'
@@ -415,6 +417,70 @@ test('the length that `endWithoutBody` is told is waited for: an answer to HEAD 
   client.write(requestHead('HEAD', '/events') + requestHead('GET', '/app'))
   await until('both are answered', () => client.text.split('HTTP/1.1 ').length === 3)
   expect(client.text).toMatch(/^HTTP\/1.1 405 [\s\S]*\r\nContent-Length: [1-9]\d*\r\n/)
+})
+
+describe('a streamed answer that is the last of its connection', () => {
+  /** So much, and the end. @returns a client whose answer has begun */
+  const begin = async (whenEnded: () => void, chunk: string, most = 1) => {
+    const url = await listenBare((app) => {
+      app.get('/*', (response) => {
+        response.onAborted(() => {})
+        setImmediate(() => {
+          for (let n = 0, isTaken = true; n < most && isTaken; n++) {
+            response.cork(() => {
+              isTaken = response.write(chunk)
+            })
+          }
+          endLast(response)
+          whenEnded()
+        })
+      })
+    })
+    const client = await connectRaw(url)
+    return client
+  }
+
+  test('is whole, and no other request is answered behind it', async () => {
+    const client = await begin(() => {}, 'hello')
+    client.write(requestHead('GET', '/'))
+    await until('it is whole', () => parseResponse(client.bytes)?.isComplete === true)
+    expect(client.isEnded).toBe(false)
+    client.write(requestHead('GET', '/'))
+    await until('it is closed', () => client.isEnded || client.isClosed)
+    expect(client.text.split('HTTP/1.1')).toHaveLength(2)
+    expect(parseResponse(client.bytes)?.body).toBe('hello')
+  })
+
+  test('is closed behind when the client does not', async () => {
+    const wait = () => {
+      vi.advanceTimersByTime(10_000)
+      vi.useRealTimers()
+    }
+    onTestFinished(() => void vi.useRealTimers())
+    const client = await begin(() => void setImmediate(wait), 'hello')
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    client.write(requestHead('GET', '/'))
+    await once(client.socket, 'end')
+    expect(parseResponse(client.bytes)).toMatchObject({ body: 'hello', isComplete: true })
+  })
+
+  test('comes whole to a client that reads late', async () => {
+    let isEnded = false
+    const chunk = 'x'.repeat(14 * 1024)
+    const client = await begin(
+      () => {
+        isEnded = true
+      },
+      chunk,
+      10_000,
+    )
+    client.socket.pause()
+    client.write(requestHead('GET', '/'))
+    await until('it is written', () => isEnded)
+    client.socket.resume()
+    await until('it has come', () => client.text.endsWith('0\r\nGroupcast-End: true\r\n\r\n'))
+    expect((parseResponse(client.bytes)?.body.length ?? 0) % chunk.length).toBe(0)
+  })
 })
 
 test('the bytes of a message are gone after its handler: the consumer has copies', async () => {
