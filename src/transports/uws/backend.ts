@@ -10,7 +10,14 @@ import { type Framing, framingOf, isClear, refuseFraming } from './framing.ts'
 import { type RequestSettings, UwsConnectionRequest } from './request.ts'
 import { acceptStream } from './stream.ts'
 import { readUplink } from './uplink.ts'
-import { isEncrypted, nativeUws, type UwsApp, type UwsRequest, type UwsResponse } from './uws.ts'
+import {
+  isEncrypted,
+  nativeUws,
+  type UwsApp,
+  type UwsHandler,
+  type UwsRequest,
+  type UwsResponse,
+} from './uws.ts'
 import { acceptWebSocket, webSocketHandlers } from './websocket.ts'
 
 /** How {@link uwsBackend} is configured. */
@@ -58,6 +65,14 @@ export function uwsBackend(options: UwsBackendOptions): ServerBackend<UwsApp> {
   }
 }
 
+/**
+ * Gives a handler the requests of an app that no hub takes, in the route of the hubs: uWebSockets.js says `100 Continue` for each route that looks at a
+ * request. The app must have a hub.
+ */
+export function otherwise(app: UwsApp, handler: UwsHandler): void {
+  ROUTES.get(app)?.otherwise(handler)
+}
+
 /** Whether the request asks for a WebSocket, in whatever form: its connection is of no use when it does not become one. */
 function asksForWebSocket(upgrade: string | undefined): boolean {
   return /(?:^|,)\s*websocket\s*(?:,|$)/i.test(upgrade ?? '')
@@ -90,6 +105,7 @@ const ROUTES = new WeakMap<UwsApp, Routes>()
 
 class Routes {
   #doors: readonly Door[] = []
+  #otherwise: UwsHandler = (_response, request) => void request.setYield(true)
 
   /** @param limits of the first hub; those that come later cannot take larger messages */
   constructor(app: UwsApp, limits: Limits) {
@@ -103,12 +119,12 @@ class Routes {
         }
         // Here, not by the next route, which would ask the gate again: to knock is counted.
         else if (taken !== null) answer(taken, response)
-        else request.setYield(true)
+        else this.#otherwise(response, request)
       },
     })
     const take = (response: UwsResponse, request: UwsRequest) => {
       const taken = this.#taken(response, request)
-      if (taken === null) request.setYield(true)
+      if (taken === null) this.#otherwise(response, request)
       else answer(taken, response)
     }
     for (const method of METHODS) app[method](PATTERN, take)
@@ -122,6 +138,10 @@ class Routes {
         this.#doors = this.#doors.filter((other) => other !== door)
       },
     }
+  }
+
+  otherwise(handler: UwsHandler): void {
+    this.#otherwise = handler
   }
 
   #taken(response: UwsResponse, request: UwsRequest): Taken | null {
