@@ -47,7 +47,11 @@ export interface UwsBackendOptions {
 export function uwsBackend(options: UwsBackendOptions): ServerBackend<UwsApp> {
   assertKnownOptions('uwsBackend', options ?? {}, ['uws', 'trustedProxies'])
   nativeUws(options?.uws)
-  const trustedProxies = new TrustedProxies(options.trustedProxies)
+  return backendFor(new TrustedProxies(options.trustedProxies))
+}
+
+/** The back end for apps of a module that somebody has looked at. */
+export function backendFor(trustedProxies: TrustedProxies): ServerBackend<UwsApp> {
   return {
     name: 'uws',
     attach(app, gate) {

@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { DEFAULT_LIMITS } from '../../../src/options.ts'
 import { endLast } from '../../../src/transports/uws/answer.ts'
 import { addressOf } from '../../../src/transports/uws/request.ts'
-import type { UwsResponse, UwsWebSocket } from '../../../src/transports/uws/uws.ts'
+import type { UwsModule, UwsResponse, UwsWebSocket } from '../../../src/transports/uws/uws.ts'
 import { webSocketHandlers } from '../../../src/transports/uws/websocket.ts'
 import { CLIENT_KINDS, type ClientKind, openClient } from '../../support/clients.ts'
 import { startTestHub } from '../../support/hub-server.ts'
@@ -44,6 +44,20 @@ describe('an imitation in JavaScript that takes the place of the binary', () => 
     expect(() => uwsBackend({ uws: imitation })).toThrow(
       /no native binary.*install it from its own repository/,
     )
+  })
+
+  // Not by `import`: what vitest makes of a namespace cannot be spread.
+  const binary = () => createRequire(import.meta.url)('uWebSockets.js') as UwsModule
+  const bound = { us_listen_socket_close() {}, App: (() => ({})).bind(null) }
+
+  test.each([
+    ['bound functions', () => ({ ...bound, SSLApp: bound.App })],
+    ['proxies', () => ({ ...bound, App: new Proxy(class {}, {}), SSLApp: new Proxy(class {}, {}) })],
+    ['a proxy of the binary', () => ({ ...binary(), App: new Proxy(binary().App, {}) })],
+    ['a wrapper of one function', () => ({ ...binary(), SSLApp: () => binary().SSLApp({}) })],
+  ])('so are %s', (_what, given) => {
+    // The symptom was a module of bound functions, whose source is as hidden as that of native ones.
+    expect(() => uwsBackend({ uws: given() })).toThrow(/no native binary/)
   })
 
   test.each([null, undefined, {}, { App: 1 }, 'uWebSockets.js'])('so is %j', (given) => {
