@@ -136,7 +136,8 @@ class Routes {
   }
 
   add(door: Door): Attachment {
-    this.#doors = [...this.#doors, door]
+    // At a path of several, the one that came last answers.
+    this.#doors = [door, ...this.#doors]
     return {
       detach: () => {
         this.#doors = this.#doors.filter((other) => other !== door)
