@@ -41,7 +41,7 @@ interface Nature {
   readonly answersStrangers: boolean
   /** A closed WebSocket is over when the client has answered; else when the close frame has left. */
   readonly awaitsCloseAnswer: boolean
-  /** Bytes of header values beyond ASCII come through. */
+  /** Bytes of header values beyond ASCII come through, also at the ends of a value. */
   readonly keepsOtherBytes: boolean
   /** Headers that it adds to streams, and to handshakes. */
   readonly streamHeaders: Readonly<Record<string, unknown>>
