@@ -56,8 +56,9 @@ class UwsApiRequest extends UwsConnectionRequest implements ApiRequest {
 
   begin(response: UwsResponse, { isLast }: Framing): Exchange {
     const hasBody = this.#hasBody
-    // An answer to a HEAD that does not wait for the body would need one itself.
-    this.#exchange = new Exchange(response, hasBody, isLast || (hasBody && this.method === 'HEAD'))
+    // An answer that has no body cannot come before that of the request: it would have to be begun with one.
+    const isBare = this.method === 'HEAD' || this.method === 'OPTIONS'
+    this.#exchange = new Exchange(response, hasBody, isLast || (hasBody && isBare))
     if (this.#reader !== null) this.#exchange.read(this.#reader)
     return this.#exchange
   }

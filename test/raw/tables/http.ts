@@ -591,8 +591,8 @@ const AT_ONCE: readonly Row[] = [
   ),
 ]
 
-/** The body of a HEAD that does not come: the answer has none all the same. */
-const HEAD_BODY: readonly Row[] = [
+/** The body of the request does not come, and the answer has none. */
+const BARE: readonly Row[] = [
   row(
     'LC-10',
     '9110, 9.3.2',
@@ -600,13 +600,13 @@ const HEAD_BODY: readonly Row[] = [
     ask('HEAD /health', 'Content-Length: 5'),
     closes({ ...HEAD_HEALTHY, headers: { 'content-length': '15', connection: 'close' } }),
   ),
+  row(
+    'LC-11',
+    '9110, 9.3.7',
+    'an OPTIONS whose body does not come',
+    ask('OPTIONS /health', 'Content-Length: 5'),
+    closes({ status: 204, headers: { allow: 'GET, HEAD, OPTIONS', connection: 'close' } }),
+  ),
 ]
 
-export const HTTP: readonly Row[] = [
-  ...REQUEST_LINES,
-  ...HEADERS,
-  ...BODIES,
-  ...LAST,
-  ...AT_ONCE,
-  ...HEAD_BODY,
-]
+export const HTTP: readonly Row[] = [...REQUEST_LINES, ...HEADERS, ...BODIES, ...LAST, ...AT_ONCE, ...BARE]
