@@ -6,7 +6,10 @@
 import fc from 'fast-check'
 import { createHub, groupsConsumer } from 'groupcast'
 import { uwsBackend } from 'groupcast/transports/uws'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import type { Api, ApiRequest } from '../../../src/api/contract.ts'
+import { uwsApiHandler } from '../../../src/api/uws.ts'
+import { TrustedProxies } from '../../../src/transports/trusted-proxies.ts'
 import { putBackClocks } from '../../../src/transports/uws/clocks.ts'
 import { settled } from '../../support/fake-backend.ts'
 import { FakeApp, type FakeSocket, fakeUws } from '../../support/fake-uws.ts'
@@ -226,4 +229,138 @@ test('a reader that takes a little at a time stays', async () => {
   }
   expect(socket.isClosed).toBe(false)
   await hub.close({ deadlineMs: 1 })
+})
+
+describe('an answer of the API', () => {
+  const settings = { encrypted: false, trustedProxies: new TrustedProxies() }
+
+  /** An API that takes lists of sizes, and answers each with a text of so many bytes; a GET gets one of `?<size>`. */
+  function serve() {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const app = new FakeApp()
+    const seen = { bytes: 0 }
+    const api: Api = {
+      handle: (request) =>
+        Promise.resolve({
+          status: 200,
+          headers: {},
+          body: request.method === 'POST' ? texts(request, seen) : textOf(0, Number(request.url.slice(2))),
+        }),
+    }
+    const handler = uwsApiHandler(api, settings)
+    app.routes.set('any', handler as never)
+    app.routes.delete('get')
+    return { app, seen }
+  }
+
+  const textOf = (n: number, bytes: number) => `{"n":${n},"x":"${'x'.repeat(bytes)}"}\n`
+
+  async function* texts(request: ApiRequest, seen: { bytes: number }) {
+    let n = 0
+    for await (const chunk of request.body) {
+      seen.bytes += chunk.length
+      let text = ''
+      for (const bytes of Buffer.from(chunk).toString().split(',').slice(0, -1))
+        text += textOf(n++, Number(bytes))
+      if (text !== '') yield text
+    }
+    yield textOf(n, 0)
+  }
+
+  /** The texts that came, by number; the lines that are empty are for the pace. */
+  const received = (socket: FakeSocket) => {
+    const head = socket.bytes.indexOf('\r\n\r\n')
+    return head === -1
+      ? []
+      : linesOf(chunksOf(socket.bytes.subarray(head + 2))).map((line) => JSON.parse(line).n)
+  }
+
+  /** So many times four seconds, and whatever waits for a time. */
+  async function pass(app: FakeApp, ticks = 1): Promise<void> {
+    for (let i = 0; i < ticks; i++) {
+      for (let part = 0; part < 8; part++) {
+        if (part === 4) app.tick()
+        putBackClocks()
+        vi.advanceTimersByTime(500)
+        await turn(app)
+      }
+    }
+  }
+
+  async function turn(app: FakeApp): Promise<void> {
+    await app.turn()
+    await settled()
+  }
+
+  async function post(app: FakeApp): Promise<FakeSocket> {
+    const socket = app.client()
+    await socket.ask('/', { 'content-length': '1000000000' }, 'post')
+    await turn(app)
+    return socket
+  }
+
+  /** The client takes all there is. */
+  async function readAll(app: FakeApp, socket: FakeSocket): Promise<void> {
+    socket.room = 1e9
+    await pass(app, 2)
+  }
+
+  // Symptom: six million lines were read from a client that took no results, 250 MB of them kept. A write that falls short makes uWebSockets.js read
+  // again; whoever thought that reading was paused did not pause it again.
+  test('who does not read it is not read from', async () => {
+    const { app, seen } = serve()
+    const socket = await post(app)
+    socket.room = 20_000
+    for (let i = 0; i < 500; i++) {
+      socket.send(Buffer.from('5000,'.repeat(10)))
+      await turn(app)
+      if (i % 20 === 0) vi.advanceTimersByTime(100)
+    }
+    expect(seen.bytes + 500).toBeLessThan(2_000)
+    expect(socket.unreadBytes).toBeGreaterThan(20_000)
+    socket.send(Buffer.from('1,'), true)
+    for (let i = 0; i < 100 && !socket.isEnded; i++) await readAll(app, socket)
+    expect(received(socket)).toEqual(Array.from({ length: 5_002 }, (_, n) => n))
+  })
+
+  // Symptom: the results that uWebSockets.js held itself came with the next line only, and never when there was none: `onWritable` has to write.
+  test('what was taken in part arrives without another line', async () => {
+    const { app } = serve()
+    const socket = await post(app)
+    socket.room = 300
+    socket.send(Buffer.from('100,100,100,'))
+    await turn(app)
+    await turn(app)
+    await readAll(app, socket)
+    expect(received(socket)).toEqual([0, 1, 2])
+  })
+
+  // Whether it is still there cannot be seen of a client that is neither read from nor takes anything.
+  test('who takes nothing for a minute is cut where it is not read from', async () => {
+    const { app } = serve()
+    const socket = await post(app)
+    socket.room = 300
+    for (let i = 0; i < 3; i++) {
+      socket.send(Buffer.from('100,100,100,'))
+      await turn(app)
+    }
+    await pass(app, 13)
+    expect(socket.isClosed).toBe(false)
+    await pass(app, 4)
+    expect([socket.isClosed, socket.isCutByClock]).toEqual([true, false])
+  })
+
+  test('another socket of the application was paused that waited for nothing: it goes on all the same', async () => {
+    const { app } = serve()
+    Object.defineProperty(app.loop.paused, 1, { get: () => 1, set() {} })
+    const socket = await post(app)
+    socket.room = 300
+    socket.send(Buffer.from('100,100,100,'))
+    await turn(app)
+    await turn(app)
+    socket.room = 1e9
+    await turn(app)
+    expect(received(socket)).toEqual([0, 1, 2])
+  })
 })
