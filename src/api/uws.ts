@@ -100,7 +100,7 @@ class UwsApiRequest extends UwsConnectionRequest implements ApiRequest {
       // No more until it was taken: the client shall wait, not this process.
       return false
     }
-    this.#read({ chunk: put, end: () => void put('end'), gone: () => void put('gone') })
+    this.#read({ isPatient: true, chunk: put, end: () => void put('end'), gone: () => void put('gone') })
     for (;;) {
       while (queue.length === 0) {
         this.#exchange?.goOn()

@@ -13,6 +13,8 @@ type WholeAnswer = Omit<HttpAnswer, 'body'> & { readonly body: string | Uint8Arr
 
 /** Hears of a body as it comes. */
 export interface BodyReader {
+  /** The client may take its time: uWebSockets.js else closes below 16 KB/s. */
+  readonly isPatient: boolean
   /** A copy of what came. @returns whether more may come at once */
   chunk(bytes: Buffer): boolean
   end(): void
@@ -73,6 +75,7 @@ export class Exchange {
     const waiting = this.#waiting
     this.#waiting = []
     this.#reader = reader
+    if (reader.isPatient && !this.#hasBodyEnded) this.pace.start()
     let mayGoOn = true
     for (const bytes of waiting) mayGoOn = reader.chunk(bytes)
     if (this.#hasBodyEnded) reader.end()
@@ -175,6 +178,8 @@ function ignore(): void {}
 
 /** Gathers a body of at most so many bytes. */
 export class WholeBody implements BodyReader {
+  /** For how long it is waited for is for the reader to say, and that is not long. */
+  readonly isPatient = false
   readonly #maxBytes: number
   readonly #done: (body: Buffer | 'too-large' | 'gone') => void
   #chunks: Buffer[] | null = []

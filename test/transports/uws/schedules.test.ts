@@ -336,6 +336,19 @@ describe('an answer of the API', () => {
     expect(received(socket)).toEqual([0, 1, 2])
   })
 
+  // Symptom: cut at 11.9 s.
+  test('lines may come many seconds apart', async () => {
+    const { app } = serve()
+    const socket = await post(app)
+    for (let i = 0; i < 4; i++) {
+      await pass(app, 5)
+      socket.send(Buffer.from('10,'), i === 3)
+      await turn(app)
+    }
+    await turn(app)
+    expect([socket.isEnded, received(socket)]).toEqual([true, [0, 1, 2, 3, 4]])
+  })
+
   // Whether it is still there cannot be seen of a client that is neither read from nor takes anything.
   test('who takes nothing for a minute is cut where it is not read from', async () => {
     const { app } = serve()
@@ -362,5 +375,63 @@ describe('an answer of the API', () => {
     socket.room = 1e9
     await turn(app)
     expect(received(socket)).toEqual([0, 1, 2])
+  })
+
+  const who = fc.nat(1)
+  const apiStep = fc.oneof(
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        kind: fc.constant('send' as const),
+        who,
+        sizes: fc.array(size, { minLength: 1, maxLength: 4 }),
+      }),
+    },
+    { weight: 5, arbitrary: fc.record({ kind: fc.constant('take' as const), who, room }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant('room' as const), who, room }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant('turn' as const) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ kind: fc.constant('wait' as const), ticks: fc.integer({ min: 1, max: 4 }) }),
+    },
+  )
+
+  test('all of it comes whole and in order, whatever the system takes', async () => {
+    const rooms = fc.tuple(room, room)
+    await fc.assert(
+      fc.asyncProperty(rooms, fc.array(apiStep, { maxLength: 40, size: 'max' }), async (first, steps) => {
+        const { app } = serve()
+        const clients: { readonly socket: FakeSocket; sent: number }[] = []
+        for (const room of first) {
+          clients.push({ socket: await post(app), sent: 0 })
+          ;(clients.at(-1) as { socket: FakeSocket }).socket.room = room
+        }
+        let ticks = 0
+        for (const step of steps) {
+          const client = clients['who' in step ? step.who : 0] as { socket: FakeSocket; sent: number }
+          if (step.kind === 'send') {
+            client.socket.send(Buffer.from(`${step.sizes.join(',')},`))
+            client.sent += step.sizes.length
+          } else if (step.kind === 'take') client.socket.take(step.room)
+          else if (step.kind === 'room') client.socket.room = step.room
+          // Not for a minute.
+          else if (step.kind === 'wait' && ticks + step.ticks < 15) {
+            ticks += step.ticks
+            await pass(app, step.ticks)
+          }
+          await turn(app)
+        }
+        for (const { socket } of clients) {
+          expect(socket.isClosed).toBe(false)
+          socket.room = 1e9
+        }
+        for (const { socket, sent } of clients) {
+          socket.send(Buffer.from('7,'), true)
+          for (let i = 0; i < 20 && !socket.isEnded; i++) await readAll(app, socket)
+          expect(received(socket)).toEqual(Array.from({ length: sent + 2 }, (_, n) => n))
+        }
+      }),
+      { numRuns: Number(process.env.GROUPCAST_RUNS ?? 60) },
+    )
   })
 })
