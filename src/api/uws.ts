@@ -11,6 +11,12 @@ import { type Api, type ApiRequest, type ApiResponse, ClientGone, type RequestBo
 /** How long a client may go on sending a body that nobody reads. */
 const LINGER_MS = 1000
 
+/**
+ * From so many characters on an answer is written at the client's pace, in chunks: uWebSockets.js would keep what the system does not take of it, and cut a
+ * client that reads nothing for ten seconds. What is smaller the system takes at once, nearly always.
+ */
+const LARGE_BYTES = 32 * 1024
+
 /** White space in JSON: nothing else is streamed to those who are read from at the same time. */
 const FILLER = Buffer.from('\n')
 
@@ -118,8 +124,19 @@ class UwsApiRequest extends UwsConnectionRequest implements ApiRequest {
 
 async function write(exchange: Exchange, answer: ApiResponse, isHead: boolean): Promise<void> {
   const { status, headers, body } = answer
-  if (typeof body === 'string') exchange.answer({ status, headers, body }, LINGER_MS, isHead)
-  else await new StreamedAnswer(exchange, answer).write(body)
+  if (typeof body !== 'string') await new StreamedAnswer(exchange, answer).write(body)
+  else if (body.length < LARGE_BYTES || isHead || !exchange.isPlain) {
+    exchange.answer({ status, headers, body }, LINGER_MS, isHead)
+  } else await new StreamedAnswer(exchange, answer).write(piecesOf(body))
+}
+
+/**
+ * The last byte is on its own: whether all is taken of one write the next one says. What is ended before that uWebSockets.js keeps for ten seconds
+ * only.
+ */
+function piecesOf(body: string): readonly Buffer[] {
+  const bytes = Buffer.from(body)
+  return [bytes.subarray(0, -1), bytes.subarray(-1)]
 }
 
 /** Writes a body as it is made, at the client's pace; when the client leaves, the making ends. */
@@ -136,7 +153,7 @@ class StreamedAnswer implements PacedWriter {
     if (!exchange.isOver) exchange.pace.open(this)
   }
 
-  async write(body: AsyncIterable<string>): Promise<void> {
+  async write(body: AsyncIterable<string> | readonly Buffer[]): Promise<void> {
     const exchange = this.#exchange
     const { pace } = exchange
     try {
@@ -145,7 +162,7 @@ class StreamedAnswer implements PacedWriter {
         // where the system takes nothing more (builds before 20.77).
         await new Promise((resolve) => setImmediate(resolve))
         if (exchange.isOver) return
-        pace.put(Buffer.from(piece))
+        pace.put(typeof piece === 'string' ? Buffer.from(piece) : piece)
         if (pace.isCongested) await this.#drain()
       }
       if (exchange.isOver) return
@@ -166,7 +183,10 @@ class StreamedAnswer implements PacedWriter {
     response.writeStatus(statusLine(status))
     // Who is told will close; a response that was begun cannot do it by itself (see `Exchange`).
     if (this.#exchange.isLast) response.writeHeader('Connection', 'close')
-    for (const name in headers) response.writeHeader(name, headers[name] ?? '')
+    for (const name in headers) {
+      // Those that are written in parts are written in chunks.
+      if (name !== 'Content-Length') response.writeHeader(name, headers[name] ?? '')
+    }
   }
 
   drained(): void {

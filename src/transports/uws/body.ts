@@ -56,6 +56,11 @@ export class Exchange {
     return this.#isOver
   }
 
+  /** Nothing of the body is to come, and the connection stays. */
+  get isPlain(): boolean {
+    return this.#hasBodyEnded && !this.isLast
+  }
+
   /** The response, for whoever writes it at the client's pace. */
   get pace(): PacedResponse {
     if (this.#pace === null) {

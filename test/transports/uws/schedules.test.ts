@@ -349,6 +349,22 @@ describe('an answer of the API', () => {
     expect([socket.isEnded, received(socket)]).toEqual([true, [0, 1, 2, 3, 4]])
   })
 
+  // Symptom: 3.9 MB of 16 came, then FIN.
+  test('a large one may be read after many seconds', async () => {
+    const { app } = serve()
+    const socket = app.client()
+    socket.room = 50_000
+    await socket.ask('/?300000', {})
+    await turn(app)
+    await pass(app, 10)
+    for (let i = 0; i < 10; i++) {
+      socket.take(30_000)
+      await pass(app, 4)
+    }
+    await readAll(app, socket)
+    expect([socket.isEnded, received(socket)]).toEqual([true, [0]])
+  })
+
   // Whether it is still there cannot be seen of a client that is neither read from nor takes anything.
   test('who takes nothing for a minute is cut where it is not read from', async () => {
     const { app } = serve()
