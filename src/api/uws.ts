@@ -1,7 +1,8 @@
 /** Binds the API to uWebSockets.js. */
-import { endLast, sendAnswer, statusLine } from '../transports/uws/answer.ts'
+import { statusLine } from '../transports/uws/answer.ts'
 import { type BodyReader, Exchange, WholeBody } from '../transports/uws/body.ts'
 import { type Framing, framingOf, refuseFraming } from '../transports/uws/framing.ts'
+import type { PacedWriter } from '../transports/uws/paced-response.ts'
 import { type RequestSettings, UwsConnectionRequest } from '../transports/uws/request.ts'
 import type { UwsRequest, UwsResponse } from '../transports/uws/uws.ts'
 import { tooLarge } from './body.ts'
@@ -10,8 +11,14 @@ import { type Api, type ApiRequest, type ApiResponse, ClientGone, type RequestBo
 /** How long a client may go on sending a body that nobody reads. */
 const LINGER_MS = 1000
 
-/** Most bytes of one corked write of a streamed answer; see `transports/uws/stream.ts`. */
-const SLICE_BYTES = 14 * 1024
+/**
+ * From so many characters on an answer is written at the client's pace, in chunks: uWebSockets.js would keep what the system does not take of it, and cut a
+ * client that reads nothing for ten seconds. What is smaller the system takes at once, nearly always.
+ */
+const LARGE_BYTES = 32 * 1024
+
+/** White space in JSON: nothing else is streamed to those who are read from at the same time. */
+const FILLER = Buffer.from('\n')
 
 /**
  * Answers the API's requests on an app of uWebSockets.js.
@@ -102,7 +109,7 @@ class UwsApiRequest extends UwsConnectionRequest implements ApiRequest {
       // No more until it was taken: the client shall wait, not this process.
       return false
     }
-    this.#read({ chunk: put, end: () => void put('end'), gone: () => void put('gone') })
+    this.#read({ isPatient: true, chunk: put, end: () => void put('end'), gone: () => void put('gone') })
     for (;;) {
       while (queue.length === 0) {
         this.#exchange?.goOn()
@@ -120,59 +127,77 @@ class UwsApiRequest extends UwsConnectionRequest implements ApiRequest {
 
 async function write(exchange: Exchange, answer: ApiResponse, isHead: boolean): Promise<void> {
   const { status, headers, body } = answer
-  if (typeof body === 'string') exchange.answer({ status, headers, body }, LINGER_MS, isHead)
-  else await writeStream(exchange, answer, body)
+  if (typeof body !== 'string') await new StreamedAnswer(exchange, answer).write(body)
+  else if (body.length < LARGE_BYTES || isHead || !exchange.isPlain) {
+    exchange.answer({ status, headers, body }, LINGER_MS, isHead)
+  } else await new StreamedAnswer(exchange, answer).write(piecesOf(body))
+}
+
+/**
+ * The last byte is on its own: whether all is taken of one write the next one says. What is ended before that uWebSockets.js keeps for ten seconds
+ * only.
+ */
+function piecesOf(body: string): readonly Buffer[] {
+  const bytes = Buffer.from(body)
+  return [bytes.subarray(0, -1), bytes.subarray(-1)]
 }
 
 /** Writes a body as it is made, at the client's pace; when the client leaves, the making ends. */
-async function writeStream(
-  exchange: Exchange,
-  { status, headers }: ApiResponse,
-  body: AsyncIterable<string>,
-): Promise<void> {
-  const { response } = exchange
-  let wake = () => {}
-  exchange.onOver = () => wake()
-  response.onWritable(() => {
-    wake()
-    return true
-  })
-  let hasHead = false
-  const writeSlice = (slice: Buffer) => {
-    let isTaken = true
-    response.cork(() => {
-      if (!hasHead) {
-        hasHead = true
-        response.writeStatus(statusLine(status))
-        // Who is told will close; a response that was begun cannot do it by itself (see `Exchange`).
-        if (exchange.isLast) response.writeHeader('Connection', 'close')
-        for (const name in headers) response.writeHeader(name, headers[name] ?? '')
-      }
-      isTaken = response.write(slice)
-    })
-    return isTaken
+class StreamedAnswer implements PacedWriter {
+  readonly filler = FILLER
+  readonly #exchange: Exchange
+  readonly #answer: Pick<ApiResponse, 'status' | 'headers'>
+  #wake = ignore
+
+  constructor(exchange: Exchange, answer: ApiResponse) {
+    this.#exchange = exchange
+    this.#answer = answer
+    exchange.onOver = () => this.#wake()
+    if (!exchange.isOver) exchange.pace.open(this)
   }
-  try {
-    for await (const text of body) {
-      // Not at the end of a handler that has read more of the body: one cork holds all that is written there, and what does not fit is lost
-      // where the system takes nothing more (builds before 20.77).
-      await new Promise((resolve) => setImmediate(resolve))
-      const bytes = Buffer.from(text)
-      for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
+
+  async write(body: AsyncIterable<string> | readonly Buffer[]): Promise<void> {
+    const exchange = this.#exchange
+    const { pace } = exchange
+    try {
+      for await (const piece of body) {
+        // Not at the end of a handler that has read more of the body: one cork holds all that is written there, and what does not fit is lost
+        // where the system takes nothing more (builds before 20.77).
+        await new Promise((resolve) => setImmediate(resolve))
         if (exchange.isOver) return
-        if (writeSlice(bytes.subarray(at, at + SLICE_BYTES))) continue
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
+        pace.put(typeof piece === 'string' ? Buffer.from(piece) : piece)
+        if (pace.isCongested) await this.#drain()
       }
+      if (exchange.isOver) return
+      if (!pace.hasHead) {
+        exchange.answer({ ...this.#answer, body: '' }, LINGER_MS)
+        return
+      }
+      exchange.endStreamed()
+    } catch {
+      // Cut off rather than ended, so that the client cannot take it for the whole. The API has reported the cause.
+      pace.cut()
     }
-    if (exchange.isOver) return
-    exchange.over()
-    if (hasHead && exchange.isLast) endLast(response)
-    else if (hasHead) response.cork(() => response.end())
-    else sendAnswer(response, { status, headers, body: '' }, { close: exchange.isLast })
-  } catch {
-    // Cut off rather than ended, so that the client cannot take it for the whole. The API has reported the cause.
-    if (!exchange.isOver) response.close()
+  }
+
+  writeHead(response: UwsResponse): void {
+    const { status, headers } = this.#answer
+    response.writeStatus(statusLine(status))
+    // Who is told will close; a response that was begun cannot do it by itself (see `Exchange`).
+    if (this.#exchange.isLast) response.writeHeader('Connection', 'close')
+    for (const name in headers) {
+      // Those that are written in parts are written in chunks.
+      if (name !== 'Content-Length') response.writeHeader(name, headers[name] ?? '')
+    }
+  }
+
+  drained(): void {
+    this.#wake()
+  }
+
+  #drain(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve
+    })
   }
 }

@@ -5,6 +5,13 @@
 import { encodeTextFrame } from '../../src/wire/websocket.ts'
 
 const CORK_BYTES = 16 * 1024
+/** What sockets are polled for. */
+const READABLE = 1
+const WRITABLE = 2
+/** Of four seconds: ten, rounded up. */
+const TIMEOUT_TICKS = 3
+/** A body that comes at this rate puts its clock back. */
+const RECEIVED_BYTES = 16 * 1024 * 10
 const NOTHING: Buffer = Buffer.alloc(0)
 
 type Handler = (...given: never[]) => void
@@ -15,6 +22,9 @@ class Loop {
   cork = NOTHING
   hasWriteFailed = false
   isParsing = false
+  /** What the last socket was polled for that was paused: one without a buffer, one with. */
+  readonly paused: [number, number] = [0, 0]
+  ticks = 0
 }
 
 /** `AsyncSocket.h` and what of `libusockets` is below it. */
@@ -23,7 +33,8 @@ class Socket {
   room = Number.POSITIVE_INFINITY
   /** All that it took. */
   readonly taken: Buffer[] = []
-  isPolled = false
+  /** What it is polled for. */
+  events = READABLE
   isClosed = false
   buffer = NOTHING
   readonly loop: Loop
@@ -37,7 +48,7 @@ class Socket {
     const count = Math.min(this.room, bytes.length)
     this.room -= count
     if (count > 0) this.taken.push(Buffer.from(bytes.subarray(0, count)))
-    if (count < bytes.length) this.isPolled = true
+    if (count < bytes.length) this.events = READABLE | WRITABLE
     return count
   }
 
@@ -82,24 +93,34 @@ class Socket {
     return this.put(bytes)
   }
 
-  /** `cork` of both kinds. */
-  within(write: () => void): void {
+  /** `cork` of both kinds. @returns whether the uncorking failed */
+  within(write: () => void): boolean {
     const { loop } = this
     if (loop.corked !== null) {
       write()
-      return
+      return false
     }
     loop.corked = this
     write()
-    ;(loop.corked as Socket | null)?.uncork()
+    return (loop.corked as Socket | null)?.uncork() ?? false
+  }
+
+  /** `throttle_helper`: what it was polled for it has in common with all others. */
+  throttle(isPaused: boolean): void {
+    const kind = this.buffer.length > 0 ? 1 : 0
+    if (!isPaused) this.events = this.loop.paused[kind]
+    else {
+      if (this.events !== 0) this.loop.paused[kind] = this.events
+      this.events = 0
+    }
   }
 
   /** What the loop does with a socket that can be written to. */
   writable(onWritable: () => void): void {
-    if (!this.isPolled || this.isClosed) return
+    if ((this.events & WRITABLE) === 0 || this.isClosed) return
     this.loop.hasWriteFailed = false
     onWritable()
-    if (!this.loop.hasWriteFailed) this.isPolled = false
+    if (!this.loop.hasWriteFailed) this.events &= READABLE
   }
 }
 
@@ -111,11 +132,32 @@ export class FakeSocket extends Socket {
   #userData: unknown = null
   #onAborted = () => {}
   #onWritable: ((offset: number) => boolean) | null = null
+  #onData: ((chunk: ArrayBuffer, isLast: boolean) => void) | null = null
   #hasHead = false
+  /** Its response has ended; what is left of it may still be in the buffer. */
+  isEnded = false
+  #closes = false
+  /** When it is cut, in {@link Loop.ticks}. */
+  #deadline = Number.POSITIVE_INFINITY
+  isCutByClock = false
+  #received = 0
+  /** What the client has sent of its body and nobody has read. */
+  #unread: { readonly bytes: Buffer; readonly isLast: boolean }[] = []
 
   constructor(app: FakeApp) {
     super(app.loop)
     this.app = app
+    app.sockets.add(this)
+  }
+
+  /** There is nobody to write to any more. */
+  get isOver(): boolean {
+    return this.isClosed || this.isEnded
+  }
+
+  /** How much of the body was sent and not read. */
+  get unreadBytes(): number {
+    return this.#unread.reduce((sum, { bytes }) => sum + bytes.length, 0)
   }
 
   /** What came to the client. */
@@ -124,12 +166,15 @@ export class FakeSocket extends Socket {
   }
 
   /** The request comes; promises go on before it is parsed to its end. */
-  async ask(url: string, headers: Record<string, string>): Promise<void> {
+  async ask(url: string, headers: Record<string, string>, method = 'get'): Promise<void> {
     const isUpgrade = headers.upgrade === 'websocket'
-    const route = isUpgrade ? this.app.web?.upgrade : this.app.routes.get('get')
-    await this.inHandler(() =>
-      (route as (...given: unknown[]) => void)(this.#response(), requestOf(url, headers), {}),
-    )
+    const route = isUpgrade
+      ? this.app.web?.upgrade
+      : (this.app.routes.get(method) ?? this.app.routes.get('any'))
+    await this.inHandler(() => {
+      ;(route as (...given: unknown[]) => void)(this.#response(), requestOf(method, url, headers), {})
+      if (this.#onData !== null && !this.isEnded) this.#timeout(TIMEOUT_TICKS)
+    })
   }
 
   /** A handler of this socket, and the promises that go on at its end. */
@@ -141,13 +186,65 @@ export class FakeSocket extends Socket {
     for (let i = 0; i < 60; i++) await null
     await new Promise<void>((resolve) => process.nextTick(resolve))
     loop.isParsing = false
-    this.uncork()
+    if (this.uncork() && this.#web === null) this.#timeout(TIMEOUT_TICKS)
+  }
+
+  /** The client sends of its body. */
+  send(bytes: Buffer, isLast = false): void {
+    this.#unread.push({ bytes, isLast })
+  }
+
+  /** Reads what was sent, if it reads: all of it at once. */
+  async read(): Promise<void> {
+    if ((this.events & READABLE) === 0 || this.isClosed || this.#unread.length === 0) return
+    const parts = this.#unread
+    this.#unread = []
+    await this.inHandler(() => {
+      for (const { bytes, isLast } of parts) {
+        if (this.isClosed) return
+        this.#receive(bytes, isLast)
+      }
+    })
+  }
+
+  #receive(bytes: Buffer, isLast: boolean): void {
+    this.#received += bytes.length
+    if (isLast) this.#timeout(null)
+    else if (this.#received >= RECEIVED_BYTES) {
+      this.#timeout(TIMEOUT_TICKS)
+      this.#received = 0
+    }
+    this.#onData?.(new Uint8Array(bytes).buffer, isLast)
+    if (isLast) this.#onData = null
   }
 
   /** The system takes so much more. */
   take(bytes: number): void {
     this.room += bytes
-    this.writable(() => (this.#web === null ? this.#onWritable?.(0) : this.#drain(this.#web)))
+    this.written()
+  }
+
+  /** It can be written to, if the system takes anything and somebody waits for that. */
+  written(): void {
+    if (this.room <= 0) return
+    this.writable(() => {
+      if (this.#web !== null) this.#drain(this.#web)
+      else if (this.#onWritable !== null) {
+        this.#timeout(null)
+        this.#onWritable(0)
+      } else {
+        this.put(NOTHING)
+        this.#timeout(TIMEOUT_TICKS)
+        this.#closeIfDone()
+      }
+    })
+  }
+
+  /** `us_internal_timer_sweep` */
+  sweep(): void {
+    if (this.isClosed || this.loop.ticks < this.#deadline) return
+    this.isCutByClock = true
+    this.cut()
   }
 
   /** The client is gone. */
@@ -158,6 +255,14 @@ export class FakeSocket extends Socket {
     else this.#web.close?.(...([this.#socket, 1006, new ArrayBuffer(0)] as never[]))
   }
 
+  #timeout(ticks: number | null): void {
+    this.#deadline = ticks === null ? Number.POSITIVE_INFINITY : this.loop.ticks + ticks
+  }
+
+  #closeIfDone(): void {
+    if (this.#closes && this.isEnded && this.buffer.length === 0) this.isClosed = true
+  }
+
   #drain(web: Record<string, Handler>): void {
     const before = this.buffer.length
     this.put(NOTHING)
@@ -165,7 +270,7 @@ export class FakeSocket extends Socket {
   }
 
   #alive(): void {
-    if (this.isClosed) throw new Error('Invalid access of closed uWS object')
+    if (this.isOver) throw new Error('Invalid access of closed uWS object')
   }
 
   #response(): object {
@@ -179,17 +284,29 @@ export class FakeSocket extends Socket {
         this.put(Buffer.from('\r\n'))
         this.put(Buffer.from(chunk.length.toString(16)))
         this.put(Buffer.from('\r\n'))
-        return !this.put(Buffer.from(chunk))
+        const hasFailed = this.put(Buffer.from(chunk))
+        if (hasFailed) this.#timeout(TIMEOUT_TICKS)
+        return !hasFailed
       },
-      end: () => {
+      end: (body: string | Uint8Array = '', closes = false) => {
         this.#alive()
-        this.put(Buffer.from('\r\n0\r\n\r\n'))
-        this.isClosed = true
+        if (closes) this.#closes = true
+        const bytes = Buffer.from(body as string)
+        this.put(Buffer.from(this.#hasHead ? '\r\n0\r\n\r\n' : `Content-Length: ${bytes.length}\r\n\r\n`))
+        this.put(bytes)
+        this.isEnded = true
+        this.#onAborted = () => {}
+        this.#onWritable = null
+        this.#timeout(TIMEOUT_TICKS)
       },
-      close: () => this.cut(),
+      close: () => {
+        this.#alive()
+        this.cut()
+      },
       cork: (write: () => void) => {
         this.#alive()
-        this.within(write)
+        if (this.within(write) && this.#web === null) this.#timeout(TIMEOUT_TICKS)
+        this.#closeIfDone()
       },
       onAborted: (listener: () => void) => {
         this.#onAborted = listener
@@ -197,8 +314,19 @@ export class FakeSocket extends Socket {
       onWritable: (listener: (offset: number) => boolean) => {
         this.#onWritable = listener
       },
-      pause() {},
-      resume() {},
+      onData: (listener: (chunk: ArrayBuffer, isLast: boolean) => void) => {
+        this.#onData = listener
+      },
+      pause: () => {
+        this.#alive()
+        this.throttle(true)
+        this.#timeout(null)
+      },
+      resume: () => {
+        this.#alive()
+        this.throttle(false)
+        this.#timeout(TIMEOUT_TICKS)
+      },
       getRemoteAddress: () => new Uint8Array([127, 0, 0, 1]).buffer,
       upgrade: (userData: unknown) => {
         this.#alive()
@@ -208,6 +336,7 @@ export class FakeSocket extends Socket {
         this.put(Buffer.from('HTTP/1.1 101 Switching Protocols\r\n\r\n'))
         this.#web = this.app.web as Record<string, Handler>
         this.#userData = userData
+        this.#timeout(null)
         this.#web.open?.(this.#socket as never)
       },
     }
@@ -281,11 +410,26 @@ export class FakeSocket extends Socket {
 /** An app whose clients are made by `client`. */
 export class FakeApp {
   readonly loop = new Loop()
+  readonly sockets = new Set<FakeSocket>()
   readonly routes = new Map<string, Handler>()
   web: Record<string, Handler> | null = null
 
   client(): FakeSocket {
     return new FakeSocket(this)
+  }
+
+  /** The loop goes round once: whoever can be written to or read from is. */
+  async turn(): Promise<void> {
+    for (const socket of this.sockets) {
+      socket.written()
+      await socket.read()
+    }
+  }
+
+  /** Four seconds have passed. */
+  tick(): void {
+    this.loop.ticks++
+    for (const socket of this.sockets) socket.sweep()
   }
 
   ws(_pattern: string, behavior: Record<string, Handler>): void {
@@ -303,11 +447,11 @@ for (const method of ['get', 'post', 'options', 'put', 'patch', 'del', 'head', '
   })
 }
 
-function requestOf(url: string, headers: Record<string, string>) {
+function requestOf(method: string, url: string, headers: Record<string, string>) {
   const [path = '', query] = url.split('?')
   const all: Record<string, string> = { host: 'localhost', ...headers }
   return {
-    getMethod: () => 'get',
+    getMethod: () => method,
     getUrl: () => path,
     getQuery: () => query,
     getHeader: (name: string) => all[name] ?? '',

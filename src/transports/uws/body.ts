@@ -1,6 +1,7 @@
 import { ERRORS } from '../../errors.ts'
 import type { HttpAnswer } from '../backend.ts'
-import { answerEarly, type EarlyAnswer, sendAnswer } from './answer.ts'
+import { answerEarly, type EarlyAnswer, endLast, sendAnswer } from './answer.ts'
+import { PacedResponse } from './paced-response.ts'
 import type { UwsResponse } from './uws.ts'
 
 const EMPTY = Buffer.alloc(0)
@@ -12,6 +13,8 @@ type WholeAnswer = Omit<HttpAnswer, 'body'> & { readonly body: string | Uint8Arr
 
 /** Hears of a body as it comes. */
 export interface BodyReader {
+  /** The client may take its time: uWebSockets.js else closes below 16 KB/s. */
+  readonly isPatient: boolean
   /** A copy of what came. @returns whether more may come at once */
   chunk(bytes: Buffer): boolean
   end(): void
@@ -30,7 +33,7 @@ export class Exchange {
   readonly isLast: boolean
   #reader: BodyReader | null = null
   #waiting: Buffer[] = []
-  #isPaused = false
+  #pace: PacedResponse | null = null
   #hasBodyEnded = false
   /** The client has left, or the answer has. */
   #isOver = false
@@ -53,9 +56,18 @@ export class Exchange {
     return this.#isOver
   }
 
-  /** The response, for whoever streams to it; throws once the exchange is over. */
-  get response(): UwsResponse {
-    return this.#response
+  /** Nothing of the body is to come, and the connection stays. */
+  get isPlain(): boolean {
+    return this.#hasBodyEnded && !this.isLast
+  }
+
+  /** The response, for whoever writes it at the client's pace. */
+  get pace(): PacedResponse {
+    if (this.#pace === null) {
+      this.#pace = new PacedResponse(this.#response)
+      if (this.#isOver) this.#pace.over()
+    }
+    return this.#pace
   }
 
   /** Calls when the client has left. */
@@ -68,17 +80,17 @@ export class Exchange {
     const waiting = this.#waiting
     this.#waiting = []
     this.#reader = reader
-    for (const bytes of waiting) reader.chunk(bytes)
+    if (reader.isPatient && !this.#hasBodyEnded) this.pace.start()
+    let mayGoOn = true
+    for (const bytes of waiting) mayGoOn = reader.chunk(bytes)
     if (this.#hasBodyEnded) reader.end()
     else if (this.#isOver) reader.gone()
-    else this.goOn()
+    else if (mayGoOn) this.goOn()
   }
 
   /** More may come. */
   goOn(): void {
-    if (!this.#isPaused || this.#isOver) return
-    this.#isPaused = false
-    this.#response.resume()
+    this.#pace?.resume()
   }
 
   /** @param lingerMs how long a body may go on that came too late to be read */
@@ -86,7 +98,7 @@ export class Exchange {
     if (this.#isOver || this.#early !== null) return
     if (answer.status === TOO_SLOW && !this.#hasBodyEnded) {
       // There is nothing to wait for, and an answer without its end would look broken.
-      this.#isOver = true
+      this.#end()
       sendAnswer(this.#response, answer, { isHead, close: true })
       return
     }
@@ -97,7 +109,7 @@ export class Exchange {
       return
     }
     if (this.#hasBodyEnded) {
-      this.#isOver = true
+      this.#end()
       sendAnswer(this.#response, answer, { isHead, close: this.isLast })
       return
     }
@@ -114,7 +126,7 @@ export class Exchange {
     const send = () => {
       clearTimeout(timer)
       if (this.#isOver) return
-      this.#isOver = true
+      this.#end()
       sendAnswer(this.#response, answer, { isHead, close: true })
     }
     const timer = setTimeout(send, lingerMs)
@@ -122,10 +134,16 @@ export class Exchange {
     return { end: () => void setImmediate(send), gone: () => clearTimeout(timer) }
   }
 
-  /** The answer was written by somebody else, and has ended. */
-  over(): void {
+  /** Ends an answer that was written at the client's pace. */
+  endStreamed(): void {
     this.goOn()
-    this.#isOver = true
+    if (this.isLast) {
+      this.#end()
+      endLast(this.#response)
+      return
+    }
+    this.#pace?.end()
+    this.#end()
   }
 
   #data(chunk: ArrayBuffer, isLast: boolean): void {
@@ -133,10 +151,12 @@ export class Exchange {
     this.#hasBodyEnded = isLast
     if (this.#early === null) this.#take(chunk)
     if (!isLast) return
+    // A connection that was left paused would never read its next request.
+    this.goOn()
     if (this.#early === null) this.#reader?.end()
     else {
       // The last of a connection goes out a turn later.
-      this.#isOver = !this.isLast
+      if (!this.isLast) this.#end()
       this.#early.end()
     }
   }
@@ -147,15 +167,18 @@ export class Exchange {
     const bytes = Buffer.from(new Uint8Array(chunk))
     if (this.#reader === null) this.#waiting.push(bytes)
     const mayGoOn = this.#reader?.chunk(bytes) === true
-    // A connection that was left paused would never read its next request.
-    if (mayGoOn || this.#hasBodyEnded || this.#isPaused || this.#isOver) return
-    this.#isPaused = true
-    this.#response.pause()
+    // Each time: of what was read at once several pieces may come.
+    if (!mayGoOn && !this.#hasBodyEnded && !this.#isOver) this.pace.pause()
+  }
+
+  #end(): void {
+    this.#isOver = true
+    this.#pace?.over()
   }
 
   #aborted(): void {
     if (this.#isOver) return
-    this.#isOver = true
+    this.#end()
     this.#early?.gone()
     if (!this.#hasBodyEnded && this.#early === null) this.#reader?.gone()
     this.#onOver()
@@ -166,6 +189,8 @@ function ignore(): void {}
 
 /** Gathers a body of at most so many bytes. */
 export class WholeBody implements BodyReader {
+  /** For how long it is waited for is for the reader to say, and that is not long. */
+  readonly isPatient = false
   readonly #maxBytes: number
   readonly #done: (body: Buffer | 'too-large' | 'gone') => void
   #chunks: Buffer[] | null = []

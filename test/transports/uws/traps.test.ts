@@ -268,6 +268,30 @@ describe('SSE streams', () => {
     expect(numbers).toEqual(Array.from({ length: sent }, (_, n) => n))
   })
 
+  test('that stick: a cork around nothing sends what is held, and writes nothing', async () => {
+    const text = 'x'.repeat(10_000)
+    let sent = 0
+    const url = await listenBare((app) =>
+      app.get('/*', (response) => {
+        response.onAborted(() => {})
+        response.onWritable(() => {
+          response.cork(() => {})
+          return true
+        })
+        setImmediate(() => {
+          for (let isTaken = true; isTaken; sent++) response.cork(() => (isTaken = response.write(text)))
+        })
+      }),
+    )
+    const client = await connectRaw(url)
+    client.socket.pause()
+    client.write(requestHead('GET', '/'))
+    await until('it is congested', () => sent > 0)
+    client.socket.resume()
+    await until('all has come', () => client.text.split(text).length === sent + 1)
+    expect(client.text.endsWith(`\r\n2710\r\n${text}`)).toBe(true)
+  })
+
   test('that lose a chunk and keep its header: a long past arrives whole, however slowly it is read', async () => {
     // Inside a handler of the same response there is one cork for all that is
     // written, and what does not fit into it is lost when the system takes no more.
