@@ -134,16 +134,17 @@ export class Exchange {
     return { end: () => void setImmediate(send), gone: () => clearTimeout(timer) }
   }
 
+  /** The answer was written by somebody else, and has ended. */
+  over(): void {
+    this.goOn()
+    this.#end()
+  }
+
   /** Ends an answer that was written at the client's pace. */
   endStreamed(): void {
-    this.goOn()
-    if (this.isLast) {
-      this.#end()
-      endLast(this.#response)
-      return
-    }
-    this.#pace?.end()
-    this.#end()
+    if (!this.isLast) this.#pace?.end()
+    this.over()
+    if (this.isLast) endLast(this.#response)
   }
 
   #data(chunk: ArrayBuffer, isLast: boolean): void {
