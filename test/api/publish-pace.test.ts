@@ -98,7 +98,8 @@ test('who does not read the results is not read from', { timeout: 60_000 }, asyn
   client.resume()
   await until('the rest is read', () => accepted === most)
   client.write('0\r\n\r\n')
-  await until('all is answered', () => end.endsWith(']}\r\n0\r\n\r\n'))
+  // On uWebSockets.js with the trailer of an answer that is the last of its connection.
+  await until('all is answered', () => /\]\}\r\n0\r\n(?:Groupcast-End: true\r\n)?\r\n$/.test(end))
   expect(hub.sent).toHaveLength(1_000 * most)
   expect(end).toContain(`{"line":${1_000 * most},`)
 })
