@@ -222,7 +222,7 @@ export class Crew {
    * @param {{ rate: number, durationMs: number, overHttp?: boolean, isContinued?: boolean }} load `isContinued`: latencies are added to the last
    */
   async openLoop({ rate, durationMs, overHttp = false, isContinued = false }) {
-    const { microsecondHistogram, monotonicMs, runSchedule } = await loadGenerator()
+    const { monotonicMs, runSchedule } = await loadGenerator()
     const first = this.#next
     const end = first + Math.floor((rate * durationMs) / 1000)
     this.#next = end
@@ -240,7 +240,7 @@ export class Crew {
     const bursts = []
     const send = (/** @type {number} */ n) =>
       void bursts.push(this.running.burst({ turns: 1, perTurn: 1, first: n, overHttp }))
-    await runSchedule(schedule, send, microsecondHistogram())
+    await runSchedule(schedule, send)
     await Promise.all(bursts)
     await this.fleet.caughtUp(end, PATIENCE_MS)
     const after = await this.running.usage()

@@ -1,6 +1,7 @@
 /** `groupcast bench` as users run it: a process of its own, with its clients in others. */
 import { pino } from 'pino'
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
+import { missingUws } from '../../bench/lib/uws.mjs'
 import { loadConfig } from '../../src/server/config/load.ts'
 import { startServer } from '../../src/server/server.ts'
 import { endRuns, groupcast } from '../cli/groupcast.ts'
@@ -34,9 +35,11 @@ test('prints a table, shows progress, and ends well', async () => {
   expect(code).toBe(0)
 })
 
-test('prints JSON, with clients in two processes', async () => {
+const BACKENDS = missingUws() === null ? ['node', 'uws'] : ['node']
+
+test.each(BACKENDS)('prints JSON, with clients in two processes, on %s', async (backend) => {
   const more = ['--json', '--processes', '2', '--groups', 'a,b,c', '--each', '2', '--batch', '10']
-  const { code, stdout } = await groupcast(['bench', await startHub(), ...SHORT, ...more])
+  const { code, stdout } = await groupcast(['bench', await startHub({ backend }), ...SHORT, ...more])
   expect(JSON.parse(stdout)).toMatchObject({
     connected: 30,
     published: 30,
