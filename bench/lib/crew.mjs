@@ -84,6 +84,7 @@ export class Crew {
         transport,
         groups,
         groupsEach,
+        messageBytes: size,
         keys,
         clients: subscribers,
       })

@@ -26,7 +26,8 @@ export interface CrowdOptions {
   readonly concurrency: number
   /** Local addresses to connect from, so many clients each; `null`: the system chooses. */
   readonly localAddresses: readonly string[] | null
-  readonly clientsPerAddress: number
+  /** Bytes of each message, with which samples are compared; not before a clock is started unless given. */
+  readonly messageBytes?: number
   /** Keys of the messages: see {@link numberedMessage}. */
   readonly keys?: number
   /** Set where the clients read slowly: they are waited for by nobody, and each has an account of its own. All are in all groups. */
@@ -78,6 +79,7 @@ export class Crowd implements ClientOwner {
   constructor(options: CrowdOptions) {
     this.#options = options
     this.totals = new Totals(new DeliveryClock(), options.keys)
+    this.totals.messageBytes = options.messageBytes ?? 0
   }
 
   get size(): number {

@@ -36,6 +36,7 @@ export interface FleetOptions {
   /** See {@link CrowdOptions}. */
   readonly keys?: number
   readonly slow?: SlowOptions
+  readonly messageBytes?: number
   readonly hello?: string
 }
 
@@ -133,14 +134,14 @@ export class Fleet {
 
 function crowdOptions(options: FleetOptions, index: number, shares: number): CrowdOptions {
   const { url, transport, path, groups, clients, concurrency } = options
-  const { groupsEach = groups.length, keys, slow, hello } = options
+  const { groupsEach = groups.length, messageBytes, keys, slow, hello } = options
   return {
     ...{ url, transport, path, groups, groupsEach, clients },
     first: Math.floor((clients * index) / shares),
     end: Math.floor((clients * (index + 1)) / shares),
     concurrency: Math.max(1, Math.ceil(concurrency / shares)),
-    localAddresses: localAddresses(new URL(url).hostname, clients),
-    clientsPerAddress: CLIENTS_PER_ADDRESS,
+    localAddresses: options.localAddresses ?? loopbackAddresses(new URL(url).hostname, clients),
+    ...(messageBytes !== undefined && { messageBytes }),
     ...(keys !== undefined && { keys }),
     ...(slow !== undefined && { slow }),
     ...(hello !== undefined && { hello }),
