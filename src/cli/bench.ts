@@ -8,6 +8,7 @@ import { faultsOf, reportTable } from './bench-report.ts'
 import { benchTarget } from './bench-target.ts'
 import { EXIT, Failure } from './failure.ts'
 import { parseServerUrl } from './http.ts'
+import { collectAddresses } from './local-addresses.ts'
 import { endWithReader, print, say } from './output.ts'
 
 interface BenchOptions {
@@ -23,6 +24,7 @@ interface BenchOptions {
   readonly batch: number
   readonly concurrency: number
   readonly processes?: number
+  readonly localAddress?: readonly string[]
   readonly apiKey?: string
   readonly json?: boolean
 }
@@ -78,6 +80,11 @@ export function addBench(program: Command): void {
       '--processes <n>',
       'Processes that the clients live in. (default: by cores and clients)',
       wholeFrom(1),
+    )
+    .option(
+      '--local-address <address>',
+      'Address of this machine to connect from, or an IPv4 network of such (10.0.0.16/28); may be given several times. One has ports for some 28,000 clients of one hub. (default: the system chooses; for a hub on loopback as many as are needed)',
+      collectAddresses,
     )
     .option(
       '--api-key <key>',
@@ -146,6 +153,7 @@ function loadOptions(url: URL, options: BenchOptions, groupsEach: number): LoadO
     onProgress: benchProgress(process.stderr),
   }
 }
+    ...(options.localAddress !== undefined && { localAddresses: options.localAddress }),
 
 /** One core is left to the publisher, and to the hub where it is on this machine. */
 function processesFor(clients: number): number {

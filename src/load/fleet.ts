@@ -31,12 +31,14 @@ export interface FleetOptions {
   readonly concurrency: number
   /** Processes; `0`: none but this one. */
   readonly workers: number
+  /** Addresses of this machine to connect from, in turns; unless given the system chooses, and loopback's are taken where one has too few ports. */
+  readonly localAddresses?: readonly string[]
   /** What pins processes to cores: see {@link WorkerOptions}. */
   readonly prefix?: readonly string[]
   /** See {@link CrowdOptions}. */
+  readonly messageBytes?: number
   readonly keys?: number
   readonly slow?: SlowOptions
-  readonly messageBytes?: number
   readonly hello?: string
 }
 
@@ -148,8 +150,11 @@ function crowdOptions(options: FleetOptions, index: number, shares: number): Cro
   }
 }
 
-/** Loopback has a whole network of addresses: `127.0.0.1`, `127.0.0.2` and on. Elsewhere the system's own must do. */
-function localAddresses(hostname: string, clients: number): string[] | null {
+/**
+ * Loopback has a whole network of addresses, `127.0.0.1`, `127.0.0.2` and on: as many as so many clients need. Elsewhere the system's own must do,
+ * unless others are given; that is `null`.
+ */
+export function loopbackAddresses(hostname: string, clients: number): string[] | null {
   if (clients <= CLIENTS_PER_ADDRESS || !/^127\.|^localhost$/.test(hostname)) return null
   return Array.from({ length: Math.ceil(clients / CLIENTS_PER_ADDRESS) }, (_, i) => `127.0.0.${i + 1}`)
 }

@@ -112,6 +112,11 @@ test.each([
   [['--groups', 'a,,b'], /./],
   [['--transport', 'carrier-pigeon'], /websocket, sse, mixed/],
   [['--api-url', 'ftp://127.0.0.1'], /Give a URL such as/],
+  // The stack of a RangeError, and a load that published nothing and ended well.
+  [['--rate', '1000000000'], /publishes 10,000,000,000 messages: .* from 1 to 10,000,000\.$/m],
+  [['--rate', '9'.repeat(400)], /publishes ∞ messages/],
+  [['--rate', '0.01', '--duration', '1'], /publishes 0 messages: rate times seconds must be from 1 /],
+  [['--local-address', '10.0.0.0/8'], /an IPv4 network of up to 1024 addresses/],
 ])('wrong usage: %j', async (args, text) => {
   const { code, stderr } = await groupcast(['bench', 'http://127.0.0.1:1', ...args])
   expect(stderr).toMatch(text)
