@@ -123,7 +123,7 @@ function parseGroups(text: string): string[] {
 async function bench(url: URL, options: BenchOptions): Promise<void> {
   endWithReader()
   // Loaded here, so that the other commands do not load the generator.
-  const { MIN_MESSAGE_BYTES, runLoad } = await import('../load/index.ts')
+  const { MIN_MESSAGE_BYTES, MOST_MESSAGES, messagesOf, runLoad } = await import('../load/index.ts')
   const { groups, size, each = groups.length } = options
   if (size < MIN_MESSAGE_BYTES) {
     throw new Failure(EXIT.usage, [
@@ -133,7 +133,14 @@ async function bench(url: URL, options: BenchOptions): Promise<void> {
   if (each > groups.length) {
     throw new Failure(EXIT.usage, [`--each must be at most the number of groups, ${groups.length}.`])
   }
-  const report = await runLoad(loadOptions(url, options, each))
+  const load = loadOptions(url, options, each)
+  const messages = messagesOf(load)
+  if (messages < 1 || messages > MOST_MESSAGES) {
+    throw new Failure(EXIT.usage, [
+      `--rate ${options.rate} for --duration ${options.duration} publishes ${messages.toLocaleString('en')} messages: rate times seconds must be from 1 to ${MOST_MESSAGES.toLocaleString('en')}.`,
+    ])
+  }
+  const report = await runLoad(load)
   if (options.json === true) await print(JSON.stringify(report))
   else if (report.connected > 0 || report.published > 0) await print(reportTable(report))
   endWith(report)
@@ -146,6 +153,7 @@ function loadOptions(url: URL, options: BenchOptions, groupsEach: number): LoadO
     ...{ clients, transport, groups, groupsEach, rate, size, batch, concurrency },
     ...benchTarget(url, options.path, options.apiUrl ?? null),
     workers: options.processes ?? processesFor(clients),
+    ...(options.localAddress !== undefined && { localAddresses: options.localAddress }),
     durationMs: duration * 1000,
     apiKey: apiKey === '' ? null : apiKey,
     patienceMs: PATIENCE_MS,
@@ -153,7 +161,6 @@ function loadOptions(url: URL, options: BenchOptions, groupsEach: number): LoadO
     onProgress: benchProgress(process.stderr),
   }
 }
-    ...(options.localAddress !== undefined && { localAddresses: options.localAddress }),
 
 /** One core is left to the publisher, and to the hub where it is on this machine. */
 function processesFor(clients: number): number {

@@ -2,7 +2,7 @@
 import { monotonicMs } from './clocks.ts'
 import { BUSY_LIMIT, Fleet, type FleetOptions, type FleetReport } from './fleet.ts'
 import { type Percentiles, percentilesOf, type Schedule } from './latency.ts'
-import { MIN_MESSAGE_BYTES, MOST_MESSAGES } from './numbered.ts'
+import { MIN_MESSAGE_BYTES } from './numbered.ts'
 import { Publisher } from './publisher.ts'
 
 export interface LoadOptions extends FleetOptions {
@@ -63,10 +63,19 @@ const SETTLE_MS = 100
 /** A double would show after the last message. */
 const AFTER_MS = 100
 
+/** One time for each is kept in each process, 8 bytes: more would be more memory than a load is worth. */
+export const MOST_MESSAGES = 10_000_000
+
+/** How many messages a load publishes. */
+export function messagesOf({ rate, durationMs }: Pick<LoadOptions, 'rate' | 'durationMs'>): number {
+  return Math.floor((rate * durationMs) / 1000)
+}
+
 /** Runs a load. @throws {RangeError} for options that no load can have */
 export async function runLoad(options: LoadOptions): Promise<LoadReport> {
-  const messages = Math.floor((options.rate * options.durationMs) / 1000)
-  if (messages > MOST_MESSAGES) throw new RangeError(`A load has at most ${MOST_MESSAGES} messages.`)
+  const messages = messagesOf(options)
+  if (messages < 1 || messages > MOST_MESSAGES)
+    throw new RangeError(`A load has 1 to ${MOST_MESSAGES} messages.`)
   if (options.size < MIN_MESSAGE_BYTES)
     throw new RangeError(`A message has at least ${MIN_MESSAGE_BYTES} bytes.`)
   const load = new Load(options, messages)
