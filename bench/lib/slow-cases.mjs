@@ -40,7 +40,7 @@ async function slowCase(context, hub, label, policy, { size, keys, rate, duratio
   const transport = /** @type {const} */ ('mixed')
   const crew = await Crew.start(context, hub, { transport, subscribers: OTHERS, size, keys, extra })
   try {
-    context.progress(label)
+    context.progress(`${hub.name} ${label}`)
     const pace = bytesPerSecond === undefined ? {} : { bytesPerSecond }
     const readers = await crew.slowReaders({ transport, clients: slow, ...pace })
     await (bytesPerSecond === undefined ? readers.stop() : readers.crawl())
@@ -55,7 +55,7 @@ async function slowCase(context, hub, label, policy, { size, keys, rate, duratio
     })
     await readers.leave()
     await crew.check()
-    return rowsOf(label, reports, crew.next - first)
+    return rowsOf(`${hub.name} ${label}`, reports, crew.next - first)
   } finally {
     await crew.stop()
   }
@@ -67,7 +67,7 @@ function rowsOf(label, reports, sent) {
     const own = reports.filter((report) => report.transport === transport)
     return {
       case: 'what slow readers got',
-      subject: `hub ${label}, ${transport}`,
+      subject: `${label}, ${transport}`,
       kind: /** @type {const} */ ('hub'),
       unit: 'messages',
       ...spread(own.map(({ received }) => received)),

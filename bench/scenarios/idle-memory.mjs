@@ -33,7 +33,9 @@ export const scenario = {
     const { pace, subscribers } = context.options
     const clients = Math.max(subscribers, CLIENTS[pace])
     if (clients > subscribers)
-      context.note(`${clients} clients and as many before them, not ${subscribers}: fewer would drown in the noise.`)
+      context.note(
+        `${clients} clients and as many before them, not ${subscribers}: fewer would drown in the noise.`,
+      )
     const repeats = Math.min(3, Math.ceil(context.options.repeats / 3))
     for (const [transport, pairs] of PAIRS) {
       const measured = new Measured()

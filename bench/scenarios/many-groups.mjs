@@ -18,7 +18,7 @@ export const scenario = {
     const { subscribers, size } = context.options
     const groups = (subscribers * GROUPS_EACH) / MEMBERS
     const subjects = await context.choose(
-      ['hub', 'c-loop', 'socket-write', 'ws-send', 'uws'],
+      ['hub', 'hub-uws', 'c-loop', 'socket-write', 'ws-send', 'uws'],
       ['hub', 'c-loop'],
     )
     const settings = { transport: /** @type {const} */ ('websocket'), groups, groupsEach: GROUPS_EACH }

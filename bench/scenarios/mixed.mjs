@@ -11,7 +11,7 @@ export const scenario = {
   title: 'Mixed transports: half WebSocket, half SSE in one group',
   leastSubscribers: 2,
   async run(context) {
-    const subjects = await context.choose(['hub', 'c-loop', 'socket-write'], ['hub'])
+    const subjects = await context.choose(['hub', 'hub-uws', 'c-loop', 'socket-write'], ['hub'])
     return withCrews(context, subjects, { transport: 'websocket' }, (webSockets) =>
       withCrews(context, subjects, { transport: 'mixed' }, (mixed) => measure(context, webSockets, mixed)),
     )

@@ -22,7 +22,7 @@ export const scenario = {
   async run(context) {
     const { subscribers, size } = context.options
     const transport = /** @type {const} */ ('websocket')
-    const subjects = await context.choose(['hub', 'c-loop', 'ws-send', 'uws'], ['hub'])
+    const subjects = await context.choose(['hub', 'hub-uws', 'c-loop', 'ws-send', 'uws'], ['hub'])
     const groups = { transport, groups: GROUPS, groupsEach: GROUPS_EACH }
     return withCrews(context, subjects, { transport }, (one) =>
       withCrews(context, subjects, groups, async (overlapping) => {

@@ -67,6 +67,24 @@ test('the quick pass leaves subjects out, and says which; by name they are there
   expect(await chosen(['fan-out'])).toEqual({ names: ['hub', 'ws-send', 'node-sse'], notes: [] })
 })
 
+// `--subject hub-uws` printed an empty table and ended well.
+test('a scenario that has none of the subjects that were asked for says so', async () => {
+  const absence = async (argv: readonly string[], ...offers: string[][]) => {
+    const { options } = parse(argv, SCENARIOS, ['hub', 'ws-send', 'node-http'])
+    const state = createContext(options, PINNING, () => {})
+    for (const offer of offers) await state.context.choose(offer)
+    return state.absence
+  }
+  const asked = ['--subject', 'node-http,ws-send']
+  expect(await absence(asked, ['hub'], ['hub', 'node-sse'])).toBe(
+    'Nothing was measured: node-http, ws-send are not among its subjects, hub, node-sse.',
+  )
+  expect(await absence(asked, ['hub'], ['hub', 'ws-send'])).toBeNull()
+  // It looks at none, or has no choice.
+  expect(await absence(asked)).toBeNull()
+  expect(await absence([], ['hub'])).toBeNull()
+})
+
 test('the quick pass leaves out what takes too long, which a smoke run and its name bring', () => {
   const scenarios = [...SCENARIOS, { name: 'cross-node', isByNameOnly: true }]
   const wanted = (...argv: string[]) => parse(argv, scenarios, []).wanted
