@@ -14,7 +14,15 @@ import { loadGenerator } from './dist.mjs'
  */
 export async function connectFleet(context, server, settings) {
   const { Fleet } = await loadGenerator()
-  const { transport, groups = 1, groupsEach = 1, messageBytes = 0, keys = 0, slow, concurrency = 64 } = settings
+  const {
+    transport,
+    groups = 1,
+    groupsEach = 1,
+    messageBytes = 0,
+    keys = 0,
+    slow,
+    concurrency = 64,
+  } = settings
   const clients = settings.clients ?? context.options.subscribers
   const fleet = new Fleet({
     url: server.url,

@@ -2,9 +2,6 @@
 /** What a scenario works with: the options, progress, notes, and the subjects that can run here. */
 import { subjects as known } from '../subjects/index.mjs'
 
-/** Above this share of a core, the generator may have been what was measured. */
-const BUSY = 0.9
-
 /**
  * @param {import('../types.d.ts').Options} options
  * @param {import('../types.d.ts').Pinning} pinning
@@ -57,14 +54,4 @@ export function createContext(options, pinning, progress) {
       },
     },
   }
-}
-
-/** Remarks about rows in which the generator had no time to spare. @param {readonly import('../types.d.ts').Row[]} rows */
-export function generatorNotes(rows) {
-  const busy = rows.filter(({ more }) => (more?.generatorBusy ?? 0) > BUSY)
-  if (busy.length === 0) return []
-  const names = busy.map((row) => `${row.case} ${row.subject}`)
-  return [
-    `The load generator was the bottleneck (over ${BUSY * 100} % of its core) in: ${names.join('; ')}. Rates there are the generator's; CPU time per delivery is the server's all the same.`,
-  ]
 }

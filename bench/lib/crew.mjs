@@ -96,8 +96,8 @@ export class Crew {
   }
 
   /**
-   * Sends rounds of bursts, each when all clients have the last, for at least the time. Resolves with the server's CPU time per
-   * delivery in microseconds.
+   * Sends rounds of bursts, each when all clients have the last, for at least the time. Resolves with the CPU time per delivery in microseconds, of
+   * the server and of the generator: one works, then the other.
    *
    * @param {{ perTurn: number, overHttp?: boolean }} burst
    * @param {number} [durationMs]
@@ -116,9 +116,8 @@ export class Crew {
     const deliveries = (this.#next - first) * this.#reach
     return {
       cpuUs: (after.cpuUs - before.cpuUs) / deliveries,
-      deliveriesPerSecond: (deliveries / tookMs) * 1000,
-      serverBusy: (after.cpuUs - before.cpuUs) / 1000 / tookMs,
-      generatorBusy: this.fleet.busy,
+      inTurnsPerSecond: (deliveries / tookMs) * 1000,
+      generatorUs: (this.fleet.cpuMs * 1000) / deliveries,
     }
   }
 

@@ -58,7 +58,7 @@ async function measure(context, webSockets, streams) {
       ...streams.filter(isFit).map((crew) => crew.contender('sse', burst)),
     ].map((contender) => ({ ...contender, isCompared: COMPARED.includes(contender.label) }))
     const measured = await interleaved(context, name, contenders)
-    const shown = ['deliveriesPerSecond', 'serverBusy', 'generatorBusy']
+    const shown = ['generatorUs', 'inTurnsPerSecond']
     rows.push(...measured.rows(name, 'cpuUs', 'µs/delivery', shown))
     targets.push(...targetsOf(name, burst.perTurn, measured))
   }

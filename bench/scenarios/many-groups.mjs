@@ -29,7 +29,7 @@ export const scenario = {
         const name = `${perTurn} a turn`
         const contenders = crews.map((crew) => crew.contender('websocket', { perTurn }))
         const measured = await interleaved(context, name, contenders)
-        rows.push(...measured.rows(name, 'cpuUs', 'µs/delivery', ['deliveriesPerSecond', 'generatorBusy']))
+        rows.push(...measured.rows(name, 'cpuUs', 'µs/delivery', ['generatorUs', 'inTurnsPerSecond']))
         if (!measured.has('hub websocket') || !measured.has('c-loop websocket')) continue
         targets.push(
           target({

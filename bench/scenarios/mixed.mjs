@@ -33,7 +33,7 @@ async function measure(context, webSockets, mixed) {
       ...mixed.map((crew) => crew.contender('mixed', burst)),
     ]
     const measured = await interleaved(context, name, contenders)
-    rows.push(...measured.rows(name, 'cpuUs', 'µs/delivery', ['deliveriesPerSecond', 'generatorBusy']))
+    rows.push(...measured.rows(name, 'cpuUs', 'µs/delivery', ['generatorUs', 'inTurnsPerSecond']))
     if (!measured.has('hub mixed')) continue
     targets.push(
       target({

@@ -33,7 +33,7 @@ export const scenario = {
             ...one.map((crew) => crew.contender('one group', { perTurn: perTurn.one })),
             ...overlapping.map((crew) => crew.contender('overlapping', { perTurn: perTurn.overlapping })),
           ])
-          rows.push(...measured.rows(name, 'cpuUs', 'µs/delivery', ['deliveriesPerSecond', 'generatorBusy']))
+          rows.push(...measured.rows(name, 'cpuUs', 'µs/delivery', ['generatorUs', 'inTurnsPerSecond']))
           if (!measured.has('hub overlapping')) continue
           targets.push(
             target({

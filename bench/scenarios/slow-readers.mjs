@@ -121,7 +121,9 @@ async function phases(context, hub, load, policy) {
     // The first of each brings compiled code and a grown heap, and is not counted.
     const uncounted = context.options.pace === 'smoke' ? [] : [READING, STOPPED]
     for (const [index, label] of [...uncounted, ...order].entries()) {
-      context.progress(`${policy}, ${hub.name}, ${label} (${index + 1} of ${uncounted.length + order.length})`)
+      context.progress(
+        `${policy}, ${hub.name}, ${label} (${index + 1} of ${uncounted.length + order.length})`,
+      )
       const figures = await phase(context, crew, load, label === STOPPED ? policy : 'reads')
       const counted = { label: `${hub.name}, ${label}`, kind: hub.kind, measure: async () => figures }
       if (index >= uncounted.length) measured.add(counted, figures)

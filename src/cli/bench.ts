@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { LoadOptions, LoadReport } from '../load/index.ts'
 import { badName, isGroupName } from '../names.ts'
 import { benchProgress } from './bench-progress.ts'
-import { faultsOf, reportTable } from './bench-report.ts'
+import { faultsOf, generatorRemark, reportTable } from './bench-report.ts'
 import { benchTarget } from './bench-target.ts'
 import { EXIT, Failure } from './failure.ts'
 import { parseServerUrl } from './http.ts'
@@ -177,12 +177,8 @@ function firstSignal(): AbortSignal {
 
 /** @throws {Failure} when something was lost or refused */
 function endWith(report: LoadReport): void {
-  if (report.isGeneratorBottleneck) {
-    const percent = Math.round(report.busy * 100)
-    say(
-      `the load generator was the bottleneck (${percent} % of a core): the hub may do better than these figures.`,
-    )
-  }
+  const remark = generatorRemark(report)
+  if (remark !== null) say(remark)
   const faults = faultsOf(report)
   if (faults.length > 0) throw new Failure(EXIT.failed, faults)
 }

@@ -1,6 +1,6 @@
 /** The load generator: any number of WebSocket and SSE clients on a hub, and a publisher that keeps its schedule. */
 export { monotonicMs } from './clocks.ts'
-export { BUSY_LIMIT, Fleet, type FleetOptions, type FleetReport } from './fleet.ts'
+export { Fleet, type FleetOptions, type FleetReport } from './fleet.ts'
 export { microsecondHistogram, type Percentiles, percentilesOf, type Schedule } from './latency.ts'
 export {
   type LoadOptions,

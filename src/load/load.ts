@@ -1,6 +1,6 @@
 /** One load from beginning to end: connect, publish on schedule, wait for the last message, report. */
 import { monotonicMs } from './clocks.ts'
-import { BUSY_LIMIT, Fleet, type FleetOptions, type FleetReport } from './fleet.ts'
+import { Fleet, type FleetOptions, type FleetReport, isBottleneck } from './fleet.ts'
 import { type Percentiles, percentilesOf, type Schedule } from './latency.ts'
 import { MIN_MESSAGE_BYTES } from './numbered.ts'
 import { Publisher } from './publisher.ts'
@@ -166,7 +166,7 @@ class Load {
       achievedPerSecond: (report.received * 1000) / run.tookMs,
       lateness: percentilesOf(this.#publisher.lateness),
       busy: run.busy,
-      isGeneratorBottleneck: run.busy > BUSY_LIMIT,
+      isGeneratorBottleneck: isBottleneck(run.busy),
     }
   }
 
