@@ -3,22 +3,21 @@
 import { atOnce } from './at-once.mjs'
 import { connectFleet } from './clients.mjs'
 import { loadGenerator } from './dist.mjs'
+import { ROUND_BYTES, turnBytes } from './rounds.mjs'
 import { countSends } from './system-calls.mjs'
 
 /** @typedef {import('../types.d.ts').Subject} Subject */
 /** @typedef {import('../types.d.ts').Context} Context */
 
 const PATIENCE_MS = 20_000
-/** Bytes that one round may bring to a connection that does not read: more would measure full socket buffers. */
-const ROUND_BYTES = 48 * 1024
 /** Until a round has as many turns as fit, which doubles from one. */
 const WARM_UP_ROUNDS = 8
 /** A turn of the slowest takes half a second. With 200 the compiler's time showed in the hub's figures at 100 messages a turn. */
 const WARM_UP_CPU_MS = 400
 /** The server's time for a round, about. */
+const ROUND_CPU_MS = 50
 /** A second, of an open loop. */
 const SMOKE_BATCHES = 50
-const ROUND_CPU_MS = 50
 /** Nothing is measured yet; one alone would leave each core waiting for the other. */
 const STARTED_AT_ONCE = 3
 
@@ -137,7 +136,7 @@ export class Crew {
       return known
     }
     const most = this.subject.answersEarly === true ? 1 : Number.POSITIVE_INFINITY
-    const fitting = (ROUND_BYTES * this.#subscribers) / (this.#size * perTurn * this.#reach)
+    const fitting = ROUND_BYTES / this.#turnBytes(perTurn)
     let turns = 1
     let spentUs = 0
     const rounds = this.#context.options.pace === 'smoke' ? 1 : WARM_UP_ROUNDS
@@ -157,21 +156,28 @@ export class Crew {
   /**
    * Sends a round and counts the system calls for it. Resolves with how many there were for each connection and turn.
    *
-   * @param {{ perTurn: number, overHttp?: boolean }} burst @param {number} turns
+   * @param {{ perTurn: number, overHttp?: boolean }} burst @param {number} turns at most
    */
   async sends({ perTurn, overHttp = false }, turns) {
     const { load } = this.#context.pinning
-    const round = () => this.#round(turns, perTurn, overHttp)
-    return (await countSends(this.running.pid ?? 0, load, round)) / (turns * this.#subscribers)
+    const fitting = Math.max(1, Math.min(turns, Math.floor(ROUND_BYTES / this.#turnBytes(perTurn))))
+    const round = () => this.#round(fitting, perTurn, overHttp)
+    return (await countSends(this.running.pid ?? 0, load, round)) / (fitting * this.#subscribers)
+  }
+
+  /** @param {number} perTurn */
+  #turnBytes(perTurn) {
+    return turnBytes({ size: this.#size, perTurn, groups: this.#subscribers, groupsEach: this.#reach })
   }
 
   /** @param {number} turns @param {number} perTurn @param {boolean} overHttp */
   async #round(turns, perTurn, overHttp) {
     // Nobody reads while a round is written. Reading takes time of the same kernel locks and caches, wakes processes, and is the more costly
     // to a server the better its readers keep up with it: so a slower one would pay more for each write than a faster one.
-    await this.fleet.stop()
+    const isSent = this.#turnBytes(perTurn) <= ROUND_BYTES
+    if (isSent) await this.fleet.stop()
     await this.running.burst({ turns, perTurn, first: this.#next, overHttp })
-    await this.fleet.resume()
+    if (isSent) await this.fleet.resume()
     this.#next += turns * perTurn
     if (await this.fleet.caughtUp(this.#next, PATIENCE_MS)) return
     await this.check()

@@ -2,8 +2,10 @@
 /** Ten times as many groups as subscribers, ten members in each, every message to one of them. */
 import { withCrews } from '../lib/crew.mjs'
 import { interleaved } from '../lib/interleave.mjs'
+import { fittingBursts } from '../lib/rounds.mjs'
 import { target } from '../lib/statistics.mjs'
 
+const BURSTS = [{ perTurn: 1 }, { perTurn: 100 }]
 /** Within the hub's default of 128 groups for a connection. */
 const GROUPS_EACH = 100
 const MEMBERS = 10
@@ -25,7 +27,7 @@ export const scenario = {
     return withCrews(context, subjects, settings, async (crews) => {
       const rows = []
       const targets = []
-      for (const perTurn of [1, 100]) {
+      for (const { perTurn } of fittingBursts(context, BURSTS, settings)) {
         const name = `${perTurn} a turn`
         const contenders = crews.map((crew) => crew.contender('websocket', { perTurn }))
         const measured = await interleaved(context, name, contenders)

@@ -3,6 +3,7 @@
 import { BURSTS } from '../lib/bursts.mjs'
 import { withCrews } from '../lib/crew.mjs'
 import { interleaved } from '../lib/interleave.mjs'
+import { fittingBursts } from '../lib/rounds.mjs'
 import { target } from '../lib/statistics.mjs'
 
 /** @type {import('../types.d.ts').Scenario} */
@@ -26,7 +27,7 @@ export const scenario = {
 async function measure(context, webSockets, mixed) {
   const rows = []
   const targets = []
-  for (const burst of BURSTS) {
+  for (const burst of fittingBursts(context, BURSTS)) {
     const name = `${burst.perTurn} a turn`
     const contenders = [
       ...webSockets.map((crew) => crew.contender('websocket', burst)),
