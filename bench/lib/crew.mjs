@@ -45,6 +45,8 @@ export class Crew {
   /** Turns of a round, by what is sent. @type {Map<string, number>} */
   #turns = new Map()
   #isFaulty = false
+  /** @type {import('../../src/load/index.ts').Fleet | null} */
+  #bystanders = null
 
   /**
    * @param {Context} context
@@ -199,6 +201,17 @@ export class Crew {
     return fleet
   }
 
+  /**
+   * Further clients in groups of their own, to which nothing is sent. They stay until the crew is stopped.
+   *
+   * @param {{ transport: CrewSettings['transport'], clients: number, groups: number, groupsEach: number }} settings
+   */
+  async addBystanders(settings) {
+    this.#context.progress(`${this.subject.name}: connecting ${settings.clients} others`)
+    const { fleet } = await connectFleet(this.#context, this.running, { ...settings, groupName: 'other' })
+    this.#bystanders = fleet
+  }
+
   /** Number of the next message. */
   get next() {
     return this.#next
@@ -277,6 +290,7 @@ export class Crew {
 
   async stop() {
     await this.fleet.leave().catch(() => {})
+    await this.#bystanders?.leave().catch(() => {})
     await this.running.stop()
   }
 }
