@@ -21,7 +21,7 @@ const PAIRS = /** @type {const} */ ([
   ],
 ])
 const EXTRA_KB = 2
-const CLIENTS = { smoke: 20, quick: 5000, full: 5000 }
+const CLIENTS = { smoke: 20, quick: 2_500, full: 5_000 }
 
 /** @type {import('../types.d.ts').Scenario} */
 export const scenario = {
