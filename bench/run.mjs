@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parse, USAGE, UsageError } from './lib/arguments.mjs'
 import { quickText } from './lib/bounds.mjs'
-import { createContext, generatorNotes } from './lib/context.mjs'
+import { createContext } from './lib/context.mjs'
+import { generatorNotes } from './lib/generator.mjs'
 import { machine, pinning } from './lib/machine.mjs'
 import { progressLine, timeText } from './lib/progress.mjs'
 import { reportHtml } from './lib/report.mjs'
@@ -76,7 +77,10 @@ async function runAll(wanted, options, out) {
   const advice = quickText(results, options.pace)
   const end = [pins.text, ...(advice === null ? [] : [advice]), ...files, `Took ${timeText(tookMs)}.`]
   console.log(`\n${end.join('\n')}`)
-  return results.some(({ isFaulty }) => isFaulty) ? 1 : 0
+  if (results.some(({ isFaulty }) => isFaulty)) return 1
+  if (results.some(({ rows }) => rows.length > 0)) return 0
+  console.error('Nothing was measured: the notes of each scenario say why.')
+  return 2
 }
 
 /** @param {import('./types.d.ts').Run} run @param {string} folder @returns {string[]} the files */
@@ -100,7 +104,8 @@ async function runOne({ name, title, run }, options, pins, line) {
   const state = createContext(options, pins, line.show)
   try {
     const { settings, rows, targets } = await run(state.context)
-    const notes = [...state.notes, ...generatorNotes(rows)]
+    const { absence } = state
+    const notes = [...state.notes, ...(absence === null ? [] : [absence]), ...generatorNotes(rows)]
     return { scenario: name, title, settings, rows, targets, notes, isFaulty: state.isFaulty }
   } catch (error) {
     // One scenario that fails must not cost the results of the others.

@@ -10,17 +10,28 @@ import { loadGenerator } from './dist.mjs'
  *
  * @param {Context} context
  * @param {import('../types.d.ts').RunningSubject} server
- * @param {{ transport: import('../types.d.ts').SubjectSettings['transport'], groups?: number, groupsEach?: number, keys?: number, slow?: import('../../src/load/crowd.ts').SlowOptions, clients?: number, concurrency?: number }} settings
+ * @param {{ transport: import('../types.d.ts').SubjectSettings['transport'], groupName?: string, groups?: number, groupsEach?: number, messageBytes?: number, keys?: number, slow?: import('../../src/load/crowd.ts').SlowOptions, clients?: number, concurrency?: number }} settings
  */
 export async function connectFleet(context, server, settings) {
   const { Fleet } = await loadGenerator()
-  const { transport, groups = 1, groupsEach = 1, keys = 0, slow, concurrency = 64 } = settings
+  const {
+    transport,
+    groupName = 'g',
+    groups = 1,
+    groupsEach = 1,
+    messageBytes = 0,
+    keys = 0,
+    slow,
+    concurrency = 64,
+  } = settings
   const clients = settings.clients ?? context.options.subscribers
   const fleet = new Fleet({
     url: server.url,
     path: server.path,
-    groups: Array.from({ length: groups }, (_, i) => `g${i}`),
-    ...{ transport, groupsEach, clients, keys, concurrency, workers: 1, prefix: context.pinning.load },
+    groups: Array.from({ length: groups }, (_, i) => `${groupName}${i}`),
+    ...{ transport, groupsEach, clients, messageBytes, keys, concurrency },
+    // A smoke run, which measures nothing, saves the time that a process takes to start.
+    ...{ workers: context.options.pace === 'smoke' ? 0 : 1, prefix: context.pinning.load },
     ...(slow !== undefined && { slow }),
     ...(server.hello !== undefined && { hello: server.hello }),
   })

@@ -2,9 +2,6 @@
 /** What a scenario works with: the options, progress, notes, and the subjects that can run here. */
 import { subjects as known } from '../subjects/index.mjs'
 
-/** Above this share of a core, the generator may have been what was measured. */
-const BUSY = 0.9
-
 /**
  * @param {import('../types.d.ts').Options} options
  * @param {import('../types.d.ts').Pinning} pinning
@@ -13,11 +10,19 @@ const BUSY = 0.9
 export function createContext(options, pinning, progress) {
   /** @type {Set<string>} */
   const notes = new Set()
+  /** @type {Set<string>} */
+  const offered = new Set()
+  let isAnyChosen = false
   let isFaulty = false
   return {
     notes,
     get isFaulty() {
       return isFaulty
+    },
+    /** Where the scenario has none of the subjects that were asked for: which it has. @returns {string | null} */
+    get absence() {
+      if (options.subjects === null || offered.size === 0 || isAnyChosen) return null
+      return `Nothing was measured: ${options.subjects.join(', ')} ${options.subjects.length === 1 ? 'is' : 'are'} not among its subjects, ${[...offered].join(', ')}.`
     },
     /** @type {import('../types.d.ts').Context} */
     context: {
@@ -34,6 +39,8 @@ export function createContext(options, pinning, progress) {
         const left = isShort ? names.filter((name) => !quick.includes(name)) : []
         if (left.length > 0) notes.add(`A quick pass has no time for ${left.join(', ')}.`)
         const wanted = names.filter((name) => options.subjects?.includes(name) ?? !left.includes(name))
+        for (const name of names) offered.add(name)
+        isAnyChosen ||= wanted.length > 0
         const chosen = known.filter(({ name }) => wanted.includes(name))
         return chosen.filter((subject) => {
           if (subject.mostPerTurn !== undefined && options.pace !== 'full' && options.subjects === null) {
@@ -47,14 +54,4 @@ export function createContext(options, pinning, progress) {
       },
     },
   }
-}
-
-/** Remarks about rows in which the generator had no time to spare. @param {readonly import('../types.d.ts').Row[]} rows */
-export function generatorNotes(rows) {
-  const busy = rows.filter(({ more }) => (more?.generatorBusy ?? 0) > BUSY)
-  if (busy.length === 0) return []
-  const names = busy.map((row) => `${row.case} ${row.subject}`)
-  return [
-    `The load generator was the bottleneck (over ${BUSY * 100} % of its core) in: ${names.join('; ')}. Rates there are the generator's; CPU time per delivery is the server's all the same.`,
-  ]
 }

@@ -3,20 +3,21 @@
 import { atOnce } from './at-once.mjs'
 import { connectFleet } from './clients.mjs'
 import { loadGenerator } from './dist.mjs'
+import { ROUND_BYTES, turnBytes } from './rounds.mjs'
 import { countSends } from './system-calls.mjs'
 
 /** @typedef {import('../types.d.ts').Subject} Subject */
 /** @typedef {import('../types.d.ts').Context} Context */
 
 const PATIENCE_MS = 20_000
-/** Bytes that one round may bring to a connection that does not read: more would measure full socket buffers. */
-const ROUND_BYTES = 48 * 1024
 /** Until a round has as many turns as fit, which doubles from one. */
 const WARM_UP_ROUNDS = 8
 /** A turn of the slowest takes half a second. With 200 the compiler's time showed in the hub's figures at 100 messages a turn. */
 const WARM_UP_CPU_MS = 400
 /** The server's time for a round, about. */
 const ROUND_CPU_MS = 50
+/** A second, of an open loop. */
+const SMOKE_BATCHES = 50
 /** Nothing is measured yet; one alone would leave each core waiting for the other. */
 const STARTED_AT_ONCE = 3
 
@@ -44,6 +45,8 @@ export class Crew {
   /** Turns of a round, by what is sent. @type {Map<string, number>} */
   #turns = new Map()
   #isFaulty = false
+  /** @type {import('../../src/load/index.ts').Fleet | null} */
+  #bystanders = null
 
   /**
    * @param {Context} context
@@ -84,6 +87,7 @@ export class Crew {
         transport,
         groups,
         groupsEach,
+        messageBytes: size,
         keys,
         clients: subscribers,
       })
@@ -95,8 +99,8 @@ export class Crew {
   }
 
   /**
-   * Sends rounds of bursts, each when all clients have the last, for at least the time. Resolves with the server's CPU time per
-   * delivery in microseconds.
+   * Sends rounds of bursts, each when all clients have the last, for at least the time. Resolves with the CPU time per delivery in microseconds, of
+   * the server and of the generator: one works, then the other.
    *
    * @param {{ perTurn: number, overHttp?: boolean }} burst
    * @param {number} [durationMs]
@@ -115,9 +119,8 @@ export class Crew {
     const deliveries = (this.#next - first) * this.#reach
     return {
       cpuUs: (after.cpuUs - before.cpuUs) / deliveries,
-      deliveriesPerSecond: (deliveries / tookMs) * 1000,
-      serverBusy: (after.cpuUs - before.cpuUs) / 1000 / tookMs,
-      generatorBusy: this.fleet.busy,
+      inTurnsPerSecond: (deliveries / tookMs) * 1000,
+      generatorUs: (this.fleet.cpuMs * 1000) / deliveries,
     }
   }
 
@@ -135,10 +138,11 @@ export class Crew {
       return known
     }
     const most = this.subject.answersEarly === true ? 1 : Number.POSITIVE_INFINITY
-    const fitting = (ROUND_BYTES * this.#subscribers) / (this.#size * perTurn * this.#reach)
+    const fitting = ROUND_BYTES / this.#turnBytes(perTurn)
     let turns = 1
     let spentUs = 0
-    for (let i = 0; i < WARM_UP_ROUNDS && spentUs < WARM_UP_CPU_MS * 1000; i++) {
+    const rounds = this.#context.options.pace === 'smoke' ? 1 : WARM_UP_ROUNDS
+    for (let i = 0; i < rounds && spentUs < WARM_UP_CPU_MS * 1000; i++) {
       const before = await this.running.usage()
       await this.#round(turns, perTurn, overHttp)
       const after = await this.running.usage()
@@ -154,21 +158,28 @@ export class Crew {
   /**
    * Sends a round and counts the system calls for it. Resolves with how many there were for each connection and turn.
    *
-   * @param {{ perTurn: number, overHttp?: boolean }} burst @param {number} turns
+   * @param {{ perTurn: number, overHttp?: boolean }} burst @param {number} turns at most
    */
   async sends({ perTurn, overHttp = false }, turns) {
     const { load } = this.#context.pinning
-    const round = () => this.#round(turns, perTurn, overHttp)
-    return (await countSends(this.running.pid ?? 0, load, round)) / (turns * this.#subscribers)
+    const fitting = Math.max(1, Math.min(turns, Math.floor(ROUND_BYTES / this.#turnBytes(perTurn))))
+    const round = () => this.#round(fitting, perTurn, overHttp)
+    return (await countSends(this.running.pid ?? 0, load, round)) / (fitting * this.#subscribers)
+  }
+
+  /** @param {number} perTurn */
+  #turnBytes(perTurn) {
+    return turnBytes({ size: this.#size, perTurn, groups: this.#subscribers, groupsEach: this.#reach })
   }
 
   /** @param {number} turns @param {number} perTurn @param {boolean} overHttp */
   async #round(turns, perTurn, overHttp) {
     // Nobody reads while a round is written. Reading takes time of the same kernel locks and caches, wakes processes, and is the more costly
     // to a server the better its readers keep up with it: so a slower one would pay more for each write than a faster one.
-    await this.fleet.stop()
+    const isSent = this.#turnBytes(perTurn) <= ROUND_BYTES
+    if (isSent) await this.fleet.stop()
     await this.running.burst({ turns, perTurn, first: this.#next, overHttp })
-    await this.fleet.resume()
+    if (isSent) await this.fleet.resume()
     this.#next += turns * perTurn
     if (await this.fleet.caughtUp(this.#next, PATIENCE_MS)) return
     await this.check()
@@ -188,6 +199,17 @@ export class Crew {
       keys: this.#keys,
     })
     return fleet
+  }
+
+  /**
+   * Further clients in groups of their own, to which nothing is sent. They stay until the crew is stopped.
+   *
+   * @param {{ transport: CrewSettings['transport'], clients: number, groups: number, groupsEach: number }} settings
+   */
+  async addBystanders(settings) {
+    this.#context.progress(`${this.subject.name}: connecting ${settings.clients} others`)
+    const { fleet } = await connectFleet(this.#context, this.running, { ...settings, groupName: 'other' })
+    this.#bystanders = fleet
   }
 
   /** Number of the next message. */
@@ -222,7 +244,7 @@ export class Crew {
    * @param {{ rate: number, durationMs: number, overHttp?: boolean, isContinued?: boolean }} load `isContinued`: latencies are added to the last
    */
   async openLoop({ rate, durationMs, overHttp = false, isContinued = false }) {
-    const { microsecondHistogram, monotonicMs, runSchedule } = await loadGenerator()
+    const { monotonicMs, runSchedule } = await loadGenerator()
     const first = this.#next
     const end = first + Math.floor((rate * durationMs) / 1000)
     this.#next = end
@@ -231,16 +253,17 @@ export class Crew {
       first,
       end,
       intervalMs: 1000 / rate,
-      batch: 1,
+      // One that keeps a schedule to the tenth of a millisecond is awake before each message. What is not measured may come together.
+      batch: this.#context.options.pace === 'smoke' ? Math.ceil(rate / SMOKE_BATCHES) : 1,
       isContinued,
     }
     await this.fleet.startClock(schedule, this.#size)
     const before = await this.running.usage()
     /** @type {Promise<void>[]} */
     const bursts = []
-    const send = (/** @type {number} */ n) =>
-      void bursts.push(this.running.burst({ turns: 1, perTurn: 1, first: n, overHttp }))
-    await runSchedule(schedule, send, microsecondHistogram())
+    const send = (/** @type {number} */ n, /** @type {number} */ to) =>
+      void bursts.push(this.running.burst({ turns: 1, perTurn: to - n, first: n, overHttp }))
+    await runSchedule(schedule, send)
     await Promise.all(bursts)
     await this.fleet.caughtUp(end, PATIENCE_MS)
     const after = await this.running.usage()
@@ -267,6 +290,7 @@ export class Crew {
 
   async stop() {
     await this.fleet.leave().catch(() => {})
+    await this.#bystanders?.leave().catch(() => {})
     await this.running.stop()
   }
 }

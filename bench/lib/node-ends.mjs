@@ -3,8 +3,6 @@
  * Ends of a way between two nodes: what publishes on one, and hands over what comes on the other. A layer, driven directly, or a bare client of the same
  * broker that does the least which brings the same to the same place.
  */
-import { connect } from '@nats-io/transport-node'
-import { Redis } from 'ioredis'
 import { loadLayers } from './dist.mjs'
 
 /**
@@ -68,7 +66,7 @@ async function openLayer({ url, hasHistory, hears }, got) {
  * @param {EndOptions} options @param {(text: string) => void} got @returns {Promise<End>}
  */
 async function openPubSub({ url, hears }, got) {
-  const client = new Redis(url)
+  const client = await redisAt(url)
   if (!hears) return { publish: (text) => client.publish(GROUP, text) }
   await listen(client, got)
   return ONLY_HEARS
@@ -83,7 +81,7 @@ return n`
 
 /** @param {EndOptions} options @param {(text: string) => void} got @returns {Promise<End>} */
 async function openRedisStream({ url, hears }, got) {
-  const client = new Redis(url)
+  const client = await redisAt(url)
   if (hears) {
     await listen(client, (text) => got(text.slice(text.indexOf(' ') + 1)))
     return ONLY_HEARS
@@ -102,7 +100,7 @@ return 1`
 
 /** @param {EndOptions} options @param {(text: string) => void} got @returns {Promise<End>} */
 async function openRedisQueue({ url, hears }, got) {
-  const client = new Redis(url)
+  const client = await redisAt(url)
   if (hears) {
     await client.del(QUEUE)
     await client.zadd(GROUP, 0, QUEUE)
@@ -114,7 +112,13 @@ async function openRedisQueue({ url, hears }, got) {
   return { publish: (/** @type {string} */ text) => /** @type {any} */ (client).fanOut(GROUP, ++score, text) }
 }
 
-/** @param {Redis} client @param {(text: string) => void} got */
+/** Loaded when it is asked for: an end has one client library. @param {string} url */
+async function redisAt(url) {
+  const { Redis } = await import('ioredis')
+  return new Redis(url)
+}
+
+/** @param {import('ioredis').Redis} client @param {(text: string) => void} got */
 async function readQueue(client, got) {
   for (;;) {
     const answer = await client.bzpopmin(QUEUE, 0)
@@ -122,7 +126,7 @@ async function readQueue(client, got) {
   }
 }
 
-/** @param {Redis} client @param {(text: string) => void} got */
+/** @param {import('ioredis').Redis} client @param {(text: string) => void} got */
 async function listen(client, got) {
   client.on('message', (_channel, text) => got(text))
   await client.subscribe(GROUP)
@@ -130,6 +134,7 @@ async function listen(client, got) {
 
 /** Core NATS, or into a stream, which hands what it took to those who subscribe its subject. @param {EndOptions} options @param {(text: string) => void} got @param {boolean} isKept */
 async function openNats({ url, hears }, got, isKept) {
+  const { connect } = await import('@nats-io/transport-node')
   const connection = await connect({ servers: url })
   if (hears) {
     if (isKept) await addStream(connection)

@@ -43,6 +43,7 @@ const sockets = await Promise.all(
     return socket
   }),
 )
+const cpu = process.cpuUsage()
 const startMs = performance.now()
 const ended = sockets.map(
   (socket) =>
@@ -62,5 +63,7 @@ setTimeout(() => {
 }, Number(durationMs))
 await Promise.all(ended)
 const tookMs = performance.now() - startMs
+const { user, system } = process.cpuUsage(cpu)
 for (const socket of sockets) socket.destroy()
-console.log(JSON.stringify({ messages: answered * Number(block), tookMs }))
+const busy = (user + system) / 1000 / tookMs
+console.log(JSON.stringify({ messages: answered * Number(block), tookMs, busy }))

@@ -10,7 +10,7 @@ import { spread } from './statistics.mjs'
 /** @typedef {import('./policies.mjs').Policy} Policy */
 /** @typedef {{ size: number, keys: number, rate: number, durationMs: number, slow: number, bytesPerSecond?: number }} Load */
 
-const OTHERS = 10
+const OTHERS = { smoke: 2, quick: 10, full: 10 }
 /** More than the kernel's buffers for a connection and the hub's bound together; the newest of all keys are well below the bound. */
 const STOPPED = { size: 16_384, keys: 20, rate: 400, durationMs: 1_200, slow: 4 }
 const CRAWLING = { size: 12_288, keys: 50, rate: 200, slow: 2, bytesPerSecond: 1_024 }
@@ -38,9 +38,15 @@ export async function slowCases(context, hub) {
 async function slowCase(context, hub, label, policy, { size, keys, rate, durationMs, slow, bytesPerSecond }) {
   const extra = { groups: [{ match: '*', slow: policy }] }
   const transport = /** @type {const} */ ('mixed')
-  const crew = await Crew.start(context, hub, { transport, subscribers: OTHERS, size, keys, extra })
+  const crew = await Crew.start(context, hub, {
+    transport,
+    subscribers: OTHERS[context.options.pace],
+    size,
+    keys,
+    extra,
+  })
   try {
-    context.progress(label)
+    context.progress(`${hub.name} ${label}`)
     const pace = bytesPerSecond === undefined ? {} : { bytesPerSecond }
     const readers = await crew.slowReaders({ transport, clients: slow, ...pace })
     await (bytesPerSecond === undefined ? readers.stop() : readers.crawl())
@@ -56,7 +62,7 @@ async function slowCase(context, hub, label, policy, { size, keys, rate, duratio
     })
     await readers.leave()
     await crew.check()
-    return rowsOf(label, reports, crew.next - first)
+    return rowsOf(`${hub.name} ${label}`, reports, crew.next - first)
   } finally {
     await crew.stop()
   }
@@ -68,7 +74,7 @@ function rowsOf(label, reports, sent) {
     const own = reports.filter((report) => report.transport === transport)
     return {
       case: 'what slow readers got',
-      subject: `hub ${label}, ${transport}`,
+      subject: `${label}, ${transport}`,
       kind: /** @type {const} */ ('hub'),
       unit: 'messages',
       ...spread(own.map(({ received }) => received)),

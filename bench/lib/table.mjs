@@ -31,6 +31,8 @@ function columns(lines) {
 /** Names of further figures, as they stand over a column. @type {Readonly<Record<string, string>>} */
 const NAMES = {
   deliveriesPerSecond: 'deliveries/s',
+  inTurnsPerSecond: 'deliveries/s, of both in turns',
+  generatorUs: 'µs generator',
   serverBusy: 'server %',
   generatorBusy: 'generator %',
   cpuUsEach: 'µs CPU each',

@@ -3,6 +3,7 @@
 import { BURSTS } from '../lib/bursts.mjs'
 import { withCrews } from '../lib/crew.mjs'
 import { interleaved } from '../lib/interleave.mjs'
+import { fittingBursts } from '../lib/rounds.mjs'
 import { target } from '../lib/statistics.mjs'
 import { missingStrace } from '../lib/system-calls.mjs'
 
@@ -49,7 +50,8 @@ export const scenario = {
 async function measure(context, webSockets, streams) {
   const rows = []
   const targets = []
-  for (const burst of BURSTS) {
+  const bursts = fittingBursts(context, BURSTS)
+  for (const burst of bursts) {
     const name = `${burst.perTurn} a turn`
     const isFit = (/** @type {import('../lib/crew.mjs').Crew} */ { subject }) =>
       burst.perTurn <= (subject.mostPerTurn ?? 1000)
@@ -58,27 +60,29 @@ async function measure(context, webSockets, streams) {
       ...streams.filter(isFit).map((crew) => crew.contender('sse', burst)),
     ].map((contender) => ({ ...contender, isCompared: COMPARED.includes(contender.label) }))
     const measured = await interleaved(context, name, contenders)
-    const shown = ['deliveriesPerSecond', 'serverBusy', 'generatorBusy']
+    const shown = ['generatorUs', 'inTurnsPerSecond']
     rows.push(...measured.rows(name, 'cpuUs', 'µs/delivery', shown))
     targets.push(...targetsOf(name, burst.perTurn, measured))
   }
   rows.push(
-    ...(context.options.pace === 'quick' ? [] : await systemCalls(context, webSockets, 'websocket')),
-    ...(context.options.pace === 'quick' ? [] : await systemCalls(context, streams, 'sse')),
+    ...(await systemCalls(context, bursts, webSockets, 'websocket')),
+    ...(await systemCalls(context, bursts, streams, 'sse')),
   )
   const { subscribers, size } = context.options
   return { settings: { subscribers, size, groups: 1 }, rows, targets }
 }
 
-/** Counted in a short run of its own. @param {import('../types.d.ts').Context} context @param {import('../lib/crew.mjs').Crew[]} crews @param {string} label */
-async function systemCalls(context, crews, label) {
+/** Counted in a short run of its own. @param {import('../types.d.ts').Context} context @param {typeof BURSTS} bursts @param {import('../lib/crew.mjs').Crew[]} crews @param {string} label */
+async function systemCalls(context, bursts, crews, label) {
+  const { pace } = context.options
+  if (pace === 'quick') return []
   const missing = missingStrace()
   if (missing !== null) {
     context.note(missing)
     return []
   }
   const rows = []
-  for (const burst of BURSTS) {
+  for (const burst of pace === 'smoke' ? bursts.filter(({ perTurn }) => perTurn === 10) : bursts) {
     const turns = Math.ceil(TRACED_MESSAGES / burst.perTurn)
     for (const crew of crews.filter(({ running }) => running.pid !== undefined)) {
       const { name, kind } = crew.subject

@@ -33,7 +33,11 @@ export const scenario = {
         measure: () => send(context, server, pace === 'smoke' ? 50 : context.options.durationMs * 4),
       }))
       const measured = await interleaved(context, 'websocket', contenders)
-      const rows = measured.rows('websocket', 'perSecond', 'messages/s', ['cpuUsEach', 'serverBusy'])
+      const rows = measured.rows('websocket', 'perSecond', 'messages/s', [
+        'cpuUsEach',
+        'serverBusy',
+        'generatorBusy',
+      ])
       return { settings: { size, connections: CONNECTIONS, block: BLOCK }, rows, targets: [] }
     } finally {
       await Promise.all(running.map(({ server }) => server.stop()))
@@ -52,7 +56,7 @@ async function send(context, server, durationMs) {
   const given = [`${server.url}${server.path}`, size, BLOCK, CONNECTIONS, durationMs].map(String)
   const { stdout } = await promisify(execFile)(command, [...args, ...given])
   const after = await server.usage()
-  const { messages, tookMs } = JSON.parse(stdout)
+  const { messages, tookMs, busy } = JSON.parse(stdout)
   const counted = (after.ingested ?? 0) - (before.ingested ?? 0)
   if (counted !== messages) context.fault(`${messages} messages were answered for, ${counted} were handled`)
   const cpuUs = after.cpuUs - before.cpuUs
@@ -60,5 +64,6 @@ async function send(context, server, durationMs) {
     perSecond: (messages * 1000) / tookMs,
     cpuUsEach: cpuUs / messages,
     serverBusy: cpuUs / 1000 / tookMs,
+    generatorBusy: busy,
   }
 }

@@ -6,7 +6,7 @@ import { interleaved } from '../lib/interleave.mjs'
 const RATE = 50
 
 /** What they need for each delivery, `fan-out` shows. */
-const CONTROLS = ['socket-write', 'ws-send', 'uws', 'node-sse']
+const CONTROLS = ['hub-uws', 'socket-write', 'ws-send', 'uws', 'node-sse']
 const OTHERS = ['hub', 'c-loop', 'socket.io', 'better-sse', 'nchan', 'centrifugo', 'mercure', 'channels']
 
 const TIMES = {
@@ -28,11 +28,14 @@ export const scenario = {
       const limited = { ...context, options: { ...context.options, repeats } }
       rows.push(
         ...(await withCrews(limited, subjects, { transport }, async (crews) => {
-          const contenders = crews.map((crew) => ({
-            label: crew.subject.name,
-            kind: crew.subject.kind,
-            measure: () => crew.openLoop({ rate: RATE, durationMs }),
-          }))
+          const contenders = crews.flatMap((crew) => {
+            const { name, kind } = crew.subject
+            const alone = { label: name, kind, measure: () => crew.openLoop({ rate: RATE, durationMs }) }
+            if (kind !== 'hub') return [alone]
+            // As peers are published to: a request for each message.
+            const measure = () => crew.openLoop({ rate: RATE, durationMs, overHttp: true })
+            return [alone, { label: `${name} over HTTP`, kind, measure }]
+          })
           const shown = ['p50', 'p90', 'p999', 'max', 'lastP50', 'lastP99', 'serverBusy', 'generatorBusy']
           return (await interleaved(limited, transport, contenders)).rows(transport, 'p99', 'ms p99', shown)
         })),

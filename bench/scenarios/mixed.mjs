@@ -3,6 +3,7 @@
 import { BURSTS } from '../lib/bursts.mjs'
 import { withCrews } from '../lib/crew.mjs'
 import { interleaved } from '../lib/interleave.mjs'
+import { fittingBursts } from '../lib/rounds.mjs'
 import { target } from '../lib/statistics.mjs'
 
 /** @type {import('../types.d.ts').Scenario} */
@@ -11,7 +12,7 @@ export const scenario = {
   title: 'Mixed transports: half WebSocket, half SSE in one group',
   leastSubscribers: 2,
   async run(context) {
-    const subjects = await context.choose(['hub', 'c-loop', 'socket-write'], ['hub'])
+    const subjects = await context.choose(['hub', 'hub-uws', 'c-loop', 'socket-write'], ['hub'])
     return withCrews(context, subjects, { transport: 'websocket' }, (webSockets) =>
       withCrews(context, subjects, { transport: 'mixed' }, (mixed) => measure(context, webSockets, mixed)),
     )
@@ -26,14 +27,14 @@ export const scenario = {
 async function measure(context, webSockets, mixed) {
   const rows = []
   const targets = []
-  for (const burst of BURSTS) {
+  for (const burst of fittingBursts(context, BURSTS)) {
     const name = `${burst.perTurn} a turn`
     const contenders = [
       ...webSockets.map((crew) => crew.contender('websocket', burst)),
       ...mixed.map((crew) => crew.contender('mixed', burst)),
     ]
     const measured = await interleaved(context, name, contenders)
-    rows.push(...measured.rows(name, 'cpuUs', 'µs/delivery', ['deliveriesPerSecond', 'generatorBusy']))
+    rows.push(...measured.rows(name, 'cpuUs', 'µs/delivery', ['generatorUs', 'inTurnsPerSecond']))
     if (!measured.has('hub mixed')) continue
     targets.push(
       target({

@@ -5,14 +5,15 @@
  */
 import { withCrews } from '../lib/crew.mjs'
 import { interleaved } from '../lib/interleave.mjs'
+import { fittingBursts } from '../lib/rounds.mjs'
 import { target } from '../lib/statistics.mjs'
 
 const GROUPS = 100
 const GROUPS_EACH = 10
 
 const CASES = [
-  { name: '1 for each write', one: 1, overlapping: 1 },
-  { name: '10 for each write', one: 10, overlapping: 100 },
+  { name: '1 for each write', perTurn: 1, overlapping: 1 },
+  { name: '10 for each write', perTurn: 10, overlapping: 100 },
 ]
 
 /** @type {import('../types.d.ts').Scenario} */
@@ -22,18 +23,18 @@ export const scenario = {
   async run(context) {
     const { subscribers, size } = context.options
     const transport = /** @type {const} */ ('websocket')
-    const subjects = await context.choose(['hub', 'c-loop', 'ws-send', 'uws'], ['hub'])
+    const subjects = await context.choose(['hub', 'hub-uws', 'c-loop', 'ws-send', 'uws'], ['hub'])
     const groups = { transport, groups: GROUPS, groupsEach: GROUPS_EACH }
     return withCrews(context, subjects, { transport }, (one) =>
       withCrews(context, subjects, groups, async (overlapping) => {
         const rows = []
         const targets = []
-        for (const { name, ...perTurn } of CASES) {
+        for (const { name, perTurn, overlapping: perTurnOfAll } of fittingBursts(context, CASES)) {
           const measured = await interleaved(context, name, [
-            ...one.map((crew) => crew.contender('one group', { perTurn: perTurn.one })),
-            ...overlapping.map((crew) => crew.contender('overlapping', { perTurn: perTurn.overlapping })),
+            ...one.map((crew) => crew.contender('one group', { perTurn })),
+            ...overlapping.map((crew) => crew.contender('overlapping', { perTurn: perTurnOfAll })),
           ])
-          rows.push(...measured.rows(name, 'cpuUs', 'µs/delivery', ['deliveriesPerSecond', 'generatorBusy']))
+          rows.push(...measured.rows(name, 'cpuUs', 'µs/delivery', ['generatorUs', 'inTurnsPerSecond']))
           if (!measured.has('hub overlapping')) continue
           targets.push(
             target({

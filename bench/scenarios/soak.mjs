@@ -16,7 +16,7 @@ import { plainTarget, target } from '../lib/statistics.mjs'
 
 /** @type {Record<import('../types.d.ts').Options['pace'], Load>} */
 const LOADS = {
-  smoke: { clients: 20, rate: 50, size: 256, phaseMs: 2_000, repeats: 1, settleMs: 15_000 },
+  smoke: { clients: 20, rate: 50, size: 256, phaseMs: 1_000, repeats: 1, settleMs: 15_000 },
   quick: { clients: 100, rate: 50, size: 512, phaseMs: 4_000, repeats: 1, settleMs: 15_000 },
   full: { clients: 500, rate: 50, size: 512, phaseMs: 20_000, repeats: 3, settleMs: 30_000 },
 }

@@ -17,7 +17,7 @@ import { chooseSeed } from '../lib/storm/random.mjs'
 
 /** @type {Record<import('../types.d.ts').Options['pace'], Load>} */
 const LOADS = {
-  smoke: { clients: 20, rate: 100, durationMs: 2_500, lifeMs: [100, 600], kills: 1 },
+  smoke: { clients: 20, rate: 100, durationMs: 1_500, lifeMs: [100, 600], kills: 1 },
   quick: { clients: 100, rate: 200, durationMs: 4_000, lifeMs: [1_000, 3_000], kills: 3 },
   full: { clients: 500, rate: 200, durationMs: 60_000, lifeMs: [1_000, 3_000], kills: 3 },
 }

@@ -77,7 +77,7 @@ answer({
     const send = (/** @type {number} */ from, /** @type {number} */ to) => {
       for (let n = from; n < to; n++) sent.push(end.publish(numberedMessage(n, size)))
     }
-    await runSchedule(given, send, microsecondHistogram())
+    await runSchedule(given, send)
     await Promise.all(sent)
   },
 

@@ -63,3 +63,12 @@ export function faultsOf(report: LoadReport): string[] {
 }
 
 const MOST_REASONS = 5
+
+/** What to know about figures that may be the generator's; `null` when they are the hub's. */
+export function generatorRemark({
+  isGeneratorBottleneck,
+  busy,
+}: Pick<LoadReport, 'isGeneratorBottleneck' | 'busy'>): string | null {
+  if (!isGeneratorBottleneck) return null
+  return `the load generator was the bottleneck (${Math.round(busy * 100)} % of a core): the hub may do better than these figures.`
+}

@@ -4,10 +4,11 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { LoadOptions, LoadReport } from '../load/index.ts'
 import { badName, isGroupName } from '../names.ts'
 import { benchProgress } from './bench-progress.ts'
-import { faultsOf, reportTable } from './bench-report.ts'
+import { faultsOf, generatorRemark, reportTable } from './bench-report.ts'
 import { benchTarget } from './bench-target.ts'
 import { EXIT, Failure } from './failure.ts'
 import { parseServerUrl } from './http.ts'
+import { collectAddresses } from './local-addresses.ts'
 import { endWithReader, print, say } from './output.ts'
 
 interface BenchOptions {
@@ -23,6 +24,7 @@ interface BenchOptions {
   readonly batch: number
   readonly concurrency: number
   readonly processes?: number
+  readonly localAddress?: readonly string[]
   readonly apiKey?: string
   readonly json?: boolean
 }
@@ -80,6 +82,11 @@ export function addBench(program: Command): void {
       wholeFrom(1),
     )
     .option(
+      '--local-address <address>',
+      'Address of this machine to connect from, or an IPv4 network of such (10.0.0.16/28); may be given several times. One has ports for some 28,000 clients of one hub. (default: the system chooses; for a hub on loopback as many as are needed)',
+      collectAddresses,
+    )
+    .option(
       '--api-key <key>',
       'API key; other users can see flags, so prefer the variable GROUPCAST_API_KEY.',
     )
@@ -116,7 +123,7 @@ function parseGroups(text: string): string[] {
 async function bench(url: URL, options: BenchOptions): Promise<void> {
   endWithReader()
   // Loaded here, so that the other commands do not load the generator.
-  const { MIN_MESSAGE_BYTES, runLoad } = await import('../load/index.ts')
+  const { MIN_MESSAGE_BYTES, MOST_MESSAGES, messagesOf, runLoad } = await import('../load/index.ts')
   const { groups, size, each = groups.length } = options
   if (size < MIN_MESSAGE_BYTES) {
     throw new Failure(EXIT.usage, [
@@ -126,7 +133,14 @@ async function bench(url: URL, options: BenchOptions): Promise<void> {
   if (each > groups.length) {
     throw new Failure(EXIT.usage, [`--each must be at most the number of groups, ${groups.length}.`])
   }
-  const report = await runLoad(loadOptions(url, options, each))
+  const load = loadOptions(url, options, each)
+  const messages = messagesOf(load)
+  if (messages < 1 || messages > MOST_MESSAGES) {
+    throw new Failure(EXIT.usage, [
+      `--rate ${options.rate} for --duration ${options.duration} publishes ${messages.toLocaleString('en')} messages: rate times seconds must be from 1 to ${MOST_MESSAGES.toLocaleString('en')}.`,
+    ])
+  }
+  const report = await runLoad(load)
   if (options.json === true) await print(JSON.stringify(report))
   else if (report.connected > 0 || report.published > 0) await print(reportTable(report))
   endWith(report)
@@ -139,6 +153,7 @@ function loadOptions(url: URL, options: BenchOptions, groupsEach: number): LoadO
     ...{ clients, transport, groups, groupsEach, rate, size, batch, concurrency },
     ...benchTarget(url, options.path, options.apiUrl ?? null),
     workers: options.processes ?? processesFor(clients),
+    ...(options.localAddress !== undefined && { localAddresses: options.localAddress }),
     durationMs: duration * 1000,
     apiKey: apiKey === '' ? null : apiKey,
     patienceMs: PATIENCE_MS,
@@ -162,12 +177,8 @@ function firstSignal(): AbortSignal {
 
 /** @throws {Failure} when something was lost or refused */
 function endWith(report: LoadReport): void {
-  if (report.isGeneratorBottleneck) {
-    const percent = Math.round(report.busy * 100)
-    say(
-      `the load generator was the bottleneck (${percent} % of a core): the hub may do better than these figures.`,
-    )
-  }
+  const remark = generatorRemark(report)
+  if (remark !== null) say(remark)
   const faults = faultsOf(report)
   if (faults.length > 0) throw new Failure(EXIT.failed, faults)
 }

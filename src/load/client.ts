@@ -176,6 +176,10 @@ export class Client implements FrameSink {
     this.#account.add(bytes, start, end, isWhole)
   }
 
+  wantsWhole(): boolean {
+    return this.#account.wantsWhole?.() === true
+  }
+
   event(text: string): void {
     this.#account.event(text)
   }

@@ -12,6 +12,8 @@ export interface CrowdProgress {
   readonly received: number
   /** How much of a core its process needed since the last call: 0 to 1. */
   readonly busy: number
+  /** CPU time of its process since it began. */
+  readonly cpuMs: number
 }
 
 /** A report with its times, as it travels between processes. */
@@ -67,7 +69,7 @@ export class LocalCrowd implements CrowdHandle {
     this.#cpuMs = now.cpuMs
     this.#sinceMs = now.sinceMs
     const { connected, failed, totals } = this.#crowd
-    return { connected, failed, received: totals.received, busy }
+    return { connected, failed, received: totals.received, busy, cpuMs: now.cpuMs }
   }
 
   async stop(): Promise<void> {

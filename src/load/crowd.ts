@@ -24,9 +24,10 @@ export interface CrowdOptions {
   readonly end: number
   /** Handshakes at once. */
   readonly concurrency: number
-  /** Local addresses to connect from, so many clients each; `null`: the system chooses. */
+  /** Local addresses to connect from, in turns; `null`: the system chooses. */
   readonly localAddresses: readonly string[] | null
-  readonly clientsPerAddress: number
+  /** Bytes of each message, with which samples are compared; not before a clock is started unless given. */
+  readonly messageBytes?: number
   /** Keys of the messages: see {@link numberedMessage}. */
   readonly keys?: number
   /** Set where the clients read slowly: they are waited for by nobody, and each has an account of its own. All are in all groups. */
@@ -78,6 +79,7 @@ export class Crowd implements ClientOwner {
   constructor(options: CrowdOptions) {
     this.#options = options
     this.totals = new Totals(new DeliveryClock(), options.keys)
+    this.totals.messageBytes = options.messageBytes ?? 0
   }
 
   get size(): number {
@@ -199,13 +201,13 @@ export class Crowd implements ClientOwner {
   #open(): void {
     const options = this.#options
     const index = options.first + this.#clients.length
-    const { clients, groups, groupsEach, localAddresses, clientsPerAddress } = options
+    const { clients, groups, groupsEach, localAddresses } = options
     const membership = Membership.of(index, clients, groups.length, groupsEach)
     const target = {
       url: new URL(options.url),
       transport: transportOf(options.transport, index),
       target: targetOf(options, membership),
-      localAddress: localAddresses?.[Math.floor(index / clientsPerAddress) % localAddresses.length] ?? null,
+      localAddress: localAddresses?.[index % localAddresses.length] ?? null,
       hello: options.hello ?? null,
       bytesPerSecond: options.slow?.bytesPerSecond ?? null,
     }

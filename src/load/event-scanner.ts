@@ -11,7 +11,7 @@ const D = 0x64
 
 /**
  * A message is an event that has data and no name of its own, as `onmessage` sees them. What comes after the first
- * {@link WINDOW_BYTES} of an event is not looked at, nor are the lines after one that begins the event with `data`: servers
+ * {@link WINDOW_BYTES} of an event is not looked at unless the sink asks for it, nor are the lines after one that begins the event with `data`: servers
  * write the name first.
  */
 export class EventScanner implements Scanner {
@@ -25,6 +25,8 @@ export class EventScanner implements Scanner {
   #carry: Buffer | null = null
   #carried = 0
   #isCut = false
+  /** What is shown of an event that was cut: more than the window where the sink wants all of it. */
+  #window = WINDOW_BYTES
   #isTruncated = false
 
   constructor(sink: MessageSink) {
@@ -72,27 +74,47 @@ export class EventScanner implements Scanner {
     this.#wasCr = false
     if (this.#isCut) {
       this.#keep(bytes, from, to)
-      this.#event(this.#carry as Buffer, 0, this.#carried)
+      this.#event(this.#carry as Buffer, 0, this.#carried, this.#carried)
+      // One that was compared in whole may have been of any size.
+      if (this.#carried > WINDOW_BYTES) this.#carry = null
+      this.#window = WINDOW_BYTES
       this.#carried = 0
       this.#isCut = false
       this.#isTruncated = false
     } else {
-      this.#event(bytes, from, to)
+      const isLong = to - from > WINDOW_BYTES
+      this.#event(bytes, from, to, isLong && !this.#wantsWhole() ? from + WINDOW_BYTES : to)
     }
+  }
+
+  #wantsWhole(): boolean {
+    return this.#sink.wantsWhole?.() === true
   }
 
   #keep(bytes: Buffer, from: number, to: number): void {
     this.#isCut = true
-    this.#carry ??= Buffer.allocUnsafe(WINDOW_BYTES)
-    const taken = Math.min(to - from, WINDOW_BYTES - this.#carried)
-    if (taken < to - from) this.#isTruncated = true
+    const length = this.#carried + to - from
+    // Asked when the event turns out to be longer than the window: until then all of it is there.
+    if (length > this.#window && !this.#isTruncated) {
+      if (this.#wantsWhole()) this.#window = Number.POSITIVE_INFINITY
+      else this.#isTruncated = true
+    }
+    const taken = Math.min(to - from, this.#window - this.#carried)
     if (taken <= 0) return
-    bytes.copy(this.#carry, this.#carried, from, from + taken)
+    bytes.copy(this.#carryFor(this.#carried + taken), this.#carried, from, from + taken)
     this.#carried += taken
   }
 
-  #event(bytes: Buffer, start: number, end: number): void {
-    const shown = Math.min(end, start + WINDOW_BYTES)
+  #carryFor(bytes: number): Buffer {
+    const carry = this.#carry
+    if (carry !== null && carry.length >= bytes) return carry
+    // By doubling: an event may come in many pieces.
+    this.#carry = Buffer.allocUnsafe(Math.max(bytes, WINDOW_BYTES, (carry?.length ?? 0) * 2))
+    carry?.copy(this.#carry, 0, 0, this.#carried)
+    return this.#carry
+  }
+
+  #event(bytes: Buffer, start: number, end: number, shown: number): void {
     // The usual case first: data alone.
     const isPlain = bytes[start] === D && bytes[start + 4] === COLON
     const text = isPlain ? '' : bytes.toString('latin1', start, shown)

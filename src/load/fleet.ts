@@ -12,8 +12,12 @@ import {
 import type { SlowReport } from './slow-tally.ts'
 import { WorkerCrowd } from './worker-crowd.ts'
 
-/** Above this share of a core, a process of the generator may have been what was measured. */
-export const BUSY_LIMIT = 0.9
+const BUSY_LIMIT = 0.9
+
+/** Whether a process of the generator that needs this share of a core may have been what was measured. */
+export function isBottleneck(busy: number): boolean {
+  return busy > BUSY_LIMIT
+}
 
 /** TCP has so many ports for one local address by default on Linux (`ip_local_port_range`), less some for everybody else. */
 const CLIENTS_PER_ADDRESS = 28_000
@@ -31,9 +35,12 @@ export interface FleetOptions {
   readonly concurrency: number
   /** Processes; `0`: none but this one. */
   readonly workers: number
+  /** Addresses of this machine to connect from, in turns; unless given the system chooses, and loopback's are taken where one has too few ports. */
+  readonly localAddresses?: readonly string[]
   /** What pins processes to cores: see {@link WorkerOptions}. */
   readonly prefix?: readonly string[]
   /** See {@link CrowdOptions}. */
+  readonly messageBytes?: number
   readonly keys?: number
   readonly slow?: SlowOptions
   readonly hello?: string
@@ -52,6 +59,9 @@ export class Fleet {
   readonly #crowds: readonly CrowdHandle[]
   #schedule: Schedule | null = null
   #busy = 0
+  /** CPU time of each process, and what it was when `busy` began to count. */
+  #cpuMs: readonly number[] = []
+  #cpuBeforeMs: readonly number[] = []
 
   constructor(options: FleetOptions) {
     const shares = Math.max(1, options.workers)
@@ -64,6 +74,11 @@ export class Fleet {
   /** The busiest process since the load began: share of a core, 0 to 1. */
   get busy(): number {
     return this.#busy
+  }
+
+  /** CPU time of the process that needed most of it, from `startBusy` to the last `progress`. */
+  get cpuMs(): number {
+    return Math.max(...this.#cpuMs.map((ms, i) => ms - (this.#cpuBeforeMs[i] ?? 0)))
   }
 
   /** Connects all clients. Resolves with the milliseconds it took when each is in or has failed. */
@@ -82,6 +97,7 @@ export class Fleet {
   async startBusy(): Promise<void> {
     await this.progress()
     this.#busy = 0
+    this.#cpuBeforeMs = this.#cpuMs
   }
 
   /** Resolves with whether all clients have got what they should of the messages up to but not `end`. */
@@ -90,8 +106,9 @@ export class Fleet {
     return all.every(Boolean)
   }
 
-  async progress(): Promise<Omit<CrowdProgress, 'busy'>> {
+  async progress(): Promise<Omit<CrowdProgress, 'busy' | 'cpuMs'>> {
     const all = await Promise.all(this.#crowds.map((crowd) => crowd.progress()))
+    this.#cpuMs = all.map(({ cpuMs }) => cpuMs)
     this.#busy = Math.max(this.#busy, ...all.map(({ busy }) => busy))
     return {
       connected: sum(all, 'connected'),
@@ -133,22 +150,25 @@ export class Fleet {
 
 function crowdOptions(options: FleetOptions, index: number, shares: number): CrowdOptions {
   const { url, transport, path, groups, clients, concurrency } = options
-  const { groupsEach = groups.length, keys, slow, hello } = options
+  const { groupsEach = groups.length, messageBytes, keys, slow, hello } = options
   return {
     ...{ url, transport, path, groups, groupsEach, clients },
     first: Math.floor((clients * index) / shares),
     end: Math.floor((clients * (index + 1)) / shares),
     concurrency: Math.max(1, Math.ceil(concurrency / shares)),
-    localAddresses: localAddresses(new URL(url).hostname, clients),
-    clientsPerAddress: CLIENTS_PER_ADDRESS,
+    localAddresses: options.localAddresses ?? loopbackAddresses(new URL(url).hostname, clients),
+    ...(messageBytes !== undefined && { messageBytes }),
     ...(keys !== undefined && { keys }),
     ...(slow !== undefined && { slow }),
     ...(hello !== undefined && { hello }),
   }
 }
 
-/** Loopback has a whole network of addresses: `127.0.0.1`, `127.0.0.2` and on. Elsewhere the system's own must do. */
-function localAddresses(hostname: string, clients: number): string[] | null {
+/**
+ * Loopback has a whole network of addresses, `127.0.0.1`, `127.0.0.2` and on: as many as so many clients need. Elsewhere the system's own must do,
+ * unless others are given; that is `null`.
+ */
+export function loopbackAddresses(hostname: string, clients: number): string[] | null {
   if (clients <= CLIENTS_PER_ADDRESS || !/^127\.|^localhost$/.test(hostname)) return null
   return Array.from({ length: Math.ceil(clients / CLIENTS_PER_ADDRESS) }, (_, i) => `127.0.0.${i + 1}`)
 }

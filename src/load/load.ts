@@ -1,8 +1,8 @@
 /** One load from beginning to end: connect, publish on schedule, wait for the last message, report. */
 import { monotonicMs } from './clocks.ts'
-import { BUSY_LIMIT, Fleet, type FleetOptions, type FleetReport } from './fleet.ts'
+import { Fleet, type FleetOptions, type FleetReport, isBottleneck } from './fleet.ts'
 import { type Percentiles, percentilesOf, type Schedule } from './latency.ts'
-import { MIN_MESSAGE_BYTES, MOST_MESSAGES } from './numbered.ts'
+import { MIN_MESSAGE_BYTES } from './numbered.ts'
 import { Publisher } from './publisher.ts'
 
 export interface LoadOptions extends FleetOptions {
@@ -42,14 +42,14 @@ export interface LoadReport extends FleetReport {
   readonly connectMs: number
   readonly handshakesPerSecond: number
   readonly published: number
-  /** Messages that the server refused, and the first reason. */
+  /** Messages that the server refused, and the first reason why some were refused or not sent. */
   readonly refused: number
   readonly failure: string | null
   /** Deliveries: what `published` should come to, and how fast that was meant to be and was. */
   readonly expected: number
   readonly offeredPerSecond: number
   readonly achievedPerSecond: number
-  /** How late requests left, in milliseconds. Part of the latency, since that counts from the intended time. */
+  /** How late messages left, in milliseconds, while the server had not answered to those before. Part of the latency, since that counts from the intended time. */
   readonly lateness: Percentiles
   /** The generator's busiest process: share of a core, 0 to 1. */
   readonly busy: number
@@ -63,10 +63,19 @@ const SETTLE_MS = 100
 /** A double would show after the last message. */
 const AFTER_MS = 100
 
+/** One time for each is kept in each process, 8 bytes: more would be more memory than a load is worth. */
+export const MOST_MESSAGES = 10_000_000
+
+/** How many messages a load publishes. */
+export function messagesOf({ rate, durationMs }: Pick<LoadOptions, 'rate' | 'durationMs'>): number {
+  return Math.floor((rate * durationMs) / 1000)
+}
+
 /** Runs a load. @throws {RangeError} for options that no load can have */
 export async function runLoad(options: LoadOptions): Promise<LoadReport> {
-  const messages = Math.floor((options.rate * options.durationMs) / 1000)
-  if (messages > MOST_MESSAGES) throw new RangeError(`A load has at most ${MOST_MESSAGES} messages.`)
+  const messages = messagesOf(options)
+  if (messages < 1 || messages > MOST_MESSAGES)
+    throw new RangeError(`A load has 1 to ${MOST_MESSAGES} messages.`)
   if (options.size < MIN_MESSAGE_BYTES)
     throw new RangeError(`A message has at least ${MIN_MESSAGE_BYTES} bytes.`)
   const load = new Load(options, messages)
@@ -106,8 +115,9 @@ class Load {
     const cpu = process.cpuUsage()
     await this.#publisher.run(schedule, signal)
     this.#phase = 'waiting'
-    const published = this.#publisher.messages
     await this.#publisher.settled(patienceMs)
+    const unsent = this.#publisher.stop()
+    const published = this.#publisher.messages
     await this.#fleet.caughtUp(published, patienceMs)
     const tookMs = monotonicMs() - schedule.startMs
     const { user, system } = process.cpuUsage(cpu)
@@ -116,7 +126,7 @@ class Load {
     this.#phase = 'done'
     await this.#tell()
     const busy = Math.max(this.#fleet.busy, (user + system) / 1000 / tookMs)
-    return this.#figures(report, { connectMs, published, tookMs, busy })
+    return this.#figures(report, { connectMs, published, unsent, tookMs, busy })
   }
 
   async end(): Promise<void> {
@@ -128,7 +138,7 @@ class Load {
   /** Nobody is in: there is nothing to publish for. */
   async #nobody(connectMs: number): Promise<LoadReport> {
     const report = await this.#fleet.report(0)
-    return this.#figures(report, { connectMs, published: 0, tookMs: 1, busy: 0 })
+    return this.#figures(report, { connectMs, published: 0, unsent: 0, tookMs: 1, busy: 0 })
   }
 
   #schedule(): Schedule {
@@ -139,7 +149,7 @@ class Load {
 
   #figures(
     report: FleetReport,
-    run: { connectMs: number; published: number; tookMs: number; busy: number },
+    run: { connectMs: number; published: number; unsent: number; tookMs: number; busy: number },
   ): LoadReport {
     const { clients, rate, groups, groupsEach = groups.length } = this.#options
     const perMessage = (clients * groupsEach) / groups.length
@@ -150,13 +160,13 @@ class Load {
       handshakesPerSecond: (report.connected * 1000) / run.connectMs,
       published: run.published,
       refused: this.#publisher.refused,
-      failure: this.#publisher.failure,
+      failure: this.#publisher.failure ?? unsentText(run.unsent),
       expected: report.received - report.doubled + report.lost,
       offeredPerSecond: rate * perMessage,
       achievedPerSecond: (report.received * 1000) / run.tookMs,
       lateness: percentilesOf(this.#publisher.lateness),
       busy: run.busy,
-      isGeneratorBottleneck: run.busy > BUSY_LIMIT,
+      isGeneratorBottleneck: isBottleneck(run.busy),
     }
   }
 
@@ -174,4 +184,8 @@ class Load {
       elapsedMs: monotonicMs() - this.#startMs,
     })
   }
+}
+
+function unsentText(unsent: number): string | null {
+  return unsent === 0 ? null : `${unsent} messages were not sent: no answer came to those before`
 }

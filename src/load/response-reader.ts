@@ -13,6 +13,8 @@ export interface Answer {
   readonly errors: number
   /** The start of the body. */
   readonly body: string
+  /** The server closes the connection after it (RFC 9112, section 9.6). */
+  readonly isLast: boolean
 }
 
 /** Cuts a connection's bytes into answers. */
@@ -62,9 +64,10 @@ export class ResponseReader {
 
   #done(): void {
     const status = this.#answer?.status ?? 0
+    const isLast = this.#answer?.headers.get('connection')?.toLowerCase() === 'close'
     this.#answer = null
     this.#chunks = null
-    this.#onAnswer({ status, errors: this.#body.errors, body: this.#body.text })
+    this.#onAnswer({ status, errors: this.#body.errors, body: this.#body.text, isLast })
   }
 }
 

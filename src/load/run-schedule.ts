@@ -1,18 +1,15 @@
 /** Keeps a schedule, whatever those do who are sent to. */
-import type { Histogram } from 'hdr-histogram-js'
 import { monotonicMs } from './clocks.ts'
-import { intendedMs, recordMs, type Schedule } from './latency.ts'
+import { intendedMs, type Schedule } from './latency.ts'
 
 /**
  * Calls `send` with each batch of numbers, `first` up to but not `end`, when it is due: an open loop. Resolves when the last was sent.
  *
- * @param lateness gets how late each call came
  * @param signal ends it early
  */
 export async function runSchedule(
   schedule: Schedule,
   send: (first: number, end: number) => void,
-  lateness: Histogram,
   signal?: AbortSignal,
 ): Promise<void> {
   for (let n = schedule.first; n < schedule.end; ) {
@@ -25,7 +22,6 @@ export async function runSchedule(
     }
     const end = Math.min(n + schedule.batch, schedule.end)
     send(n, end)
-    recordMs(lateness, nowMs - dueMs)
     n = end
   }
 }

@@ -9,6 +9,8 @@ export interface MessageSink {
    * @param isWhole whether all of the text is there
    */
   message(bytes: Buffer, start: number, end: number, isWhole: boolean): void
+  /** Asked once about each message that is longer than the window: whether all of it is to be shown, which costs a copy where it comes in pieces. */
+  wantsWhole?(): boolean
   /** An event of an event stream that is no message, as far as it is shown. */
   event?(text: string): void
 }

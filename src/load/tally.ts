@@ -1,7 +1,7 @@
 /** Checks that a client gets each of its messages once and in order, and adds up what all clients of a crowd get. */
 import type { DeliveryClock } from './latency.ts'
 import type { Membership } from './membership.ts'
-import { type NumberReader, numberedMessage } from './numbered.ts'
+import { type NumberReader, numberedMessage, WINDOW_BYTES } from './numbered.ts'
 
 /** Every so many messages of a crowd, one is compared with what was published, byte by byte. */
 const SAMPLE_EVERY = 4096
@@ -12,6 +12,8 @@ const MOST_MISSING = 10_000
 export interface Account {
   /** A message's text, or the start of it: see {@link MessageSink}. */
   add(bytes: Buffer, start: number, end: number, isWhole: boolean): void
+  /** See {@link MessageSink}. */
+  wantsWhole?(): boolean
   /** An event of an event stream that is no message. */
   event(text: string): void
 }
@@ -28,6 +30,8 @@ export class Totals {
   /** Samples that were not what was published. */
   damaged = 0
   sampled = 0
+  /** Messages that were longer than the window. */
+  long = 0
   /** Bytes that came, transport included. */
   bytes = 0
   /** Bytes of each message; `0`: samples are not compared. */
@@ -73,7 +77,13 @@ export class Tally implements Account {
       this.#unexpected(n)
     }
     totals.clock.delivered(n)
-    if (isWhole && totals.received % SAMPLE_EVERY === 1) this.#compare(n, bytes, start, end)
+    // A long one is whole because it was asked for.
+    if (isWhole && (end - start > WINDOW_BYTES || totals.received % SAMPLE_EVERY === 1))
+      this.#compare(n, bytes, start, end)
+  }
+
+  wantsWhole(): boolean {
+    return this.#totals.messageBytes > 0 && this.#totals.long++ % SAMPLE_EVERY === 0
   }
 
   event(): void {}

@@ -26,6 +26,8 @@ export class WebSocketScanner implements Scanner {
   /** The start of a frame that was cut before enough of it was there; made when first needed. */
   #carry: Buffer | null = null
   #carried = 0
+  /** How much of the frame at hand is shown, where it is longer than the window; `0`: the sink was not asked yet. */
+  #window = 0
 
   constructor(sink: FrameSink) {
     this.#sink = sink
@@ -41,7 +43,7 @@ export class WebSocketScanner implements Scanner {
       const head = headBytes(short)
       if (at + head > end) break
       const length = short < 126 ? short : lengthAt(bytes, at, short)
-      const shown = Math.min(length, WINDOW_BYTES)
+      const shown = length <= WINDOW_BYTES ? length : this.#longWindow(length)
       if (at + head + shown > end) break
       this.#frame(bytes, at, at + head, shown, length)
       at += head + length
@@ -50,37 +52,65 @@ export class WebSocketScanner implements Scanner {
     if (at < end) this.#keep(bytes, at, end)
   }
 
+  #longWindow(length: number): number {
+    if (this.#window === 0) this.#window = this.#sink.wantsWhole?.() === true ? length : WINDOW_BYTES
+    return this.#window
+  }
+
   #keep(bytes: Buffer, at: number, end: number): void {
-    this.#carry ??= Buffer.allocUnsafe(LONGEST_HEAD + WINDOW_BYTES)
-    bytes.copy(this.#carry, this.#carried, at, end)
+    const carry = this.#carryFor(end - at)
+    bytes.copy(carry, this.#carried, at, end)
     this.#carried += end - at
+  }
+
+  /** Where frames that are cut are kept, with room for so many bytes, or for what is shown as a rule. */
+  #carryFor(bytes: number): Buffer {
+    const carry = this.#carry
+    if (carry !== null && carry.length >= bytes) return carry
+    this.#carry = Buffer.allocUnsafe(Math.max(bytes, LONGEST_HEAD + WINDOW_BYTES))
+    carry?.copy(this.#carry, 0, 0, this.#carried)
+    return this.#carry
   }
 
   /** Completes the frame that was cut. @returns where the rest of its payload begins */
   #resume(bytes: Buffer, start: number, end: number): number {
-    const carry = this.#carry as Buffer
+    let carry = this.#carry as Buffer
     let at = start
     for (;;) {
-      const needed = neededOf(carry, this.#carried)
+      const needed = this.#neededOf(carry)
       if (this.#carried >= needed) break
       const taken = Math.min(needed - this.#carried, end - at)
       if (taken === 0) return end
+      carry = this.#carryFor(needed)
       bytes.copy(carry, this.#carried, at, at + taken)
       this.#carried += taken
       at += taken
     }
     const head = headBytes(carry[1] as number)
     const length = lengthAt(carry, 0, carry[1] as number)
-    const shown = Math.min(length, WINDOW_BYTES)
+    const shown = length <= WINDOW_BYTES ? length : this.#longWindow(length)
     this.#carried = 0
+    // One that was compared in whole may have been of any size.
+    if (shown > WINDOW_BYTES) this.#carry = null
     this.#frame(carry, 0, head, shown, length)
     this.#skip = length - shown
     return at
   }
 
+  /** How many bytes of the carried frame are needed, as far as its start tells. */
+  #neededOf(carry: Buffer): number {
+    if (this.#carried < 2) return 2
+    const short = carry[1] as number
+    const head = headBytes(short)
+    if (this.#carried < head) return head
+    const length = lengthAt(carry, 0, short)
+    return head + (length <= WINDOW_BYTES ? length : this.#longWindow(length))
+  }
+
   #frame(bytes: Buffer, at: number, payload: number, shown: number, length: number): void {
     const first = bytes[at] as number
     const opcode = first & 0x0f
+    this.#window = 0
     if ((first & 0x70) !== 0)
       throw new ScanError('a WebSocket frame has reserved bits: an extension nobody asked for.')
     if (opcode === OPCODE_TEXT || opcode === OPCODE_BINARY) {
@@ -107,13 +137,4 @@ function lengthAt(bytes: Buffer, at: number, short: number): number {
   if (short < 126) return short
   if (short === 126) return bytes.readUInt16BE(at + 2)
   return bytes.readUInt32BE(at + 2) * 2 ** 32 + bytes.readUInt32BE(at + 6)
-}
-
-/** How many bytes of the carried frame are needed, as far as its start tells. */
-function neededOf(carry: Buffer, carried: number): number {
-  if (carried < 2) return 2
-  const short = carry[1] as number
-  const head = headBytes(short)
-  if (carried < head) return head
-  return head + Math.min(lengthAt(carry, 0, short), WINDOW_BYTES)
 }

@@ -6,6 +6,7 @@ import { createContext } from '../../bench/lib/context.mjs'
 import { interleaved } from '../../bench/lib/interleave.mjs'
 import { freePort } from '../../bench/lib/process-subject.mjs'
 import { timeText } from '../../bench/lib/progress.mjs'
+import { fittingBursts } from '../../bench/lib/rounds.mjs'
 import { Sequence } from '../../bench/lib/sequence.mjs'
 
 const SCENARIOS = [{ name: 'fan-out' }]
@@ -67,6 +68,24 @@ test('the quick pass leaves subjects out, and says which; by name they are there
   expect(await chosen(['fan-out'])).toEqual({ names: ['hub', 'ws-send', 'node-sse'], notes: [] })
 })
 
+// `--subject hub-uws` printed an empty table and ended well.
+test('a scenario that has none of the subjects that were asked for says so', async () => {
+  const absence = async (argv: readonly string[], ...offers: string[][]) => {
+    const { options } = parse(argv, SCENARIOS, ['hub', 'ws-send', 'node-http'])
+    const state = createContext(options, PINNING, () => {})
+    for (const offer of offers) await state.context.choose(offer)
+    return state.absence
+  }
+  const asked = ['--subject', 'node-http,ws-send']
+  expect(await absence(asked, ['hub'], ['hub', 'node-sse'])).toBe(
+    'Nothing was measured: node-http, ws-send are not among its subjects, hub, node-sse.',
+  )
+  expect(await absence(asked, ['hub'], ['hub', 'ws-send'])).toBeNull()
+  // It looks at none, or has no choice.
+  expect(await absence(asked)).toBeNull()
+  expect(await absence([], ['hub'])).toBeNull()
+})
+
 test('the quick pass leaves out what takes too long, which a smoke run and its name bring', () => {
   const scenarios = [...SCENARIOS, { name: 'cross-node', isByNameOnly: true }]
   const wanted = (...argv: string[]) => parse(argv, scenarios, []).wanted
@@ -105,6 +124,34 @@ test('some at once: all are done, in their order, and a failure does not keep th
   expect(outcomes[1]?.error).toEqual(new Error('two'))
   expect(most).toBe(3)
   expect(await atOnce(3, [], async () => 1)).toEqual([])
+})
+
+// `fan-out --size 65536` reported messages as lost: clients that did not read were sent megabytes, and the hub gave them up.
+test('what a turn brings must fit, or is left out; a single message is read meanwhile', () => {
+  const fitting = (size: number, membership = {}) => {
+    const { options } = parse(['fan-out', '--size', `${size}`], SCENARIOS, [])
+    const { context, notes } = createContext(options, PINNING, () => {})
+    const bursts = fittingBursts(context, [{ perTurn: 1 }, { perTurn: 10 }, { perTurn: 100 }], membership)
+    return { perTurn: bursts.map(({ perTurn }) => perTurn), notes: [...notes] }
+  }
+  expect(fitting(128)).toEqual({ perTurn: [1, 10, 100], notes: [] })
+  expect(fitting(1_000)).toEqual({
+    perTurn: [1, 10],
+    notes: [
+      expect.stringMatching(/^100 a turn brings each client 98 KiB, over 48 KiB, .*: it was left out\.$/),
+    ],
+  })
+  expect(fitting(65_536)).toEqual({
+    perTurn: [1],
+    notes: [
+      expect.stringMatching(/^1 a turn .* 64 KiB, .*: they read meanwhile\.$/),
+      expect.stringMatching(/^10 a turn .* 640 KiB, .*: it was left out\.$/),
+      expect.stringMatching(/^100 a turn .* 6400 KiB, .*: it was left out\.$/),
+    ],
+  })
+  // Each gets a message of a hundred.
+  expect(fitting(49_152, { groups: 100, groupsEach: 1 }).perTurn).toEqual([1, 10, 100])
+  expect(fitting(49_153, { groups: 100, groupsEach: 1 }).perTurn).toEqual([1, 10])
 })
 
 // Thousands of clients connect while programs start: the system gives them ports, and once in a while gave one of them a program's.

@@ -1,6 +1,7 @@
 /** `groupcast bench` as users run it: a process of its own, with its clients in others. */
 import { pino } from 'pino'
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
+import { missingUws } from '../../bench/lib/uws.mjs'
 import { loadConfig } from '../../src/server/config/load.ts'
 import { startServer } from '../../src/server/server.ts'
 import { endRuns, groupcast } from '../cli/groupcast.ts'
@@ -34,9 +35,11 @@ test('prints a table, shows progress, and ends well', async () => {
   expect(code).toBe(0)
 })
 
-test('prints JSON, with clients in two processes', async () => {
+const BACKENDS = missingUws() === null ? ['node', 'uws'] : ['node']
+
+test.each(BACKENDS)('prints JSON, with clients in two processes, on %s', async (backend) => {
   const more = ['--json', '--processes', '2', '--groups', 'a,b,c', '--each', '2', '--batch', '10']
-  const { code, stdout } = await groupcast(['bench', await startHub(), ...SHORT, ...more])
+  const { code, stdout } = await groupcast(['bench', await startHub({ backend }), ...SHORT, ...more])
   expect(JSON.parse(stdout)).toMatchObject({
     connected: 30,
     published: 30,
@@ -109,6 +112,11 @@ test.each([
   [['--groups', 'a,,b'], /./],
   [['--transport', 'carrier-pigeon'], /websocket, sse, mixed/],
   [['--api-url', 'ftp://127.0.0.1'], /Give a URL such as/],
+  // The stack of a RangeError, and a load that published nothing and ended well.
+  [['--rate', '1000000000'], /publishes 10,000,000,000 messages: .* from 1 to 10,000,000\.$/m],
+  [['--rate', '9'.repeat(400)], /publishes ∞ messages/],
+  [['--rate', '0.01', '--duration', '1'], /publishes 0 messages: rate times seconds must be from 1 /],
+  [['--local-address', '10.0.0.0/8'], /an IPv4 network of up to 1024 addresses/],
 ])('wrong usage: %j', async (args, text) => {
   const { code, stderr } = await groupcast(['bench', 'http://127.0.0.1:1', ...args])
   expect(stderr).toMatch(text)

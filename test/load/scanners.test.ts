@@ -41,6 +41,35 @@ const text = fc.oneof(
   fc.nat(1e6).map((n) => numberedMessage(n, 128)),
 )
 
+/** Some longer than the window, which is 512 bytes, and some longer than what else is kept. */
+const longTexts = fc.array(
+  fc
+    .tuple(fc.nat(1e6), fc.constantFrom(60, 511, 512, 513, 600, 3_000, 9_000))
+    .map(([n, size]) => numberedMessage(n, size)),
+  { maxLength: 8 },
+)
+
+/** Wants every second long message. */
+function samplingSink() {
+  const seen: string[] = []
+  let asked = 0
+  return {
+    seen,
+    wantsWhole: () => asked++ % 2 === 0,
+    message: (bytes: Buffer, start: number, end: number, isWhole: boolean) =>
+      void seen.push(`${isWhole} ${bytes.toString('latin1', start, end)}`),
+  }
+}
+
+/** @param before what the transport puts before a text */
+function expectedOf(texts: readonly string[], before = ''): string[] {
+  let long = 0
+  return texts.map((text) => {
+    const all = before + text
+    return all.length <= 512 || long++ % 2 === 0 ? `true ${all}` : `false ${all.slice(0, 512)}`
+  })
+}
+
 describe('WebSocket', () => {
   const frame = fc.record({
     opcode: fc.constantFrom(1, 1, 1, 2, 9, 10),
@@ -116,6 +145,17 @@ describe('WebSocket', () => {
     expect(scanned(bytes, everyByte).messages).toEqual(texts)
   })
 
+  test('long messages are shown whole where the sink wants it, however the bytes are cut', () => {
+    fc.assert(
+      fc.property(longTexts, cuts, (texts, at) => {
+        const bytes = Buffer.concat(texts.map((payload) => encode({ opcode: 1, payload, pieces: 1 })))
+        const sink = samplingSink()
+        feed(new WebSocketScanner({ ...sink, ping: () => {}, close: () => {} }), bytes, at)
+        expect(sink.seen).toEqual(expectedOf(texts))
+      }),
+    )
+  })
+
   test('tells the code of a close frame', () => {
     const codes: number[] = []
     const sink = { message: () => {}, ping: () => {}, close: (code: number) => codes.push(code) }
@@ -135,6 +175,17 @@ describe('WebSocket', () => {
 })
 
 describe('event stream', () => {
+  test('long messages are shown whole where the sink wants it, however the bytes are cut', () => {
+    fc.assert(
+      fc.property(longTexts, cuts, (texts, at) => {
+        const sink = samplingSink()
+        const bytes = Buffer.from(texts.map((payload) => `data: ${payload}\n\n`).join(''))
+        feed(new EventScanner(sink), bytes, at)
+        expect(sink.seen).toEqual(expectedOf(texts, 'data: '))
+      }),
+    )
+  })
+
   const line = fc.oneof(
     fc.nat(1e6).map((n) => `data: ${numberedMessage(n, 64)}`),
     fc.constantFrom('data', 'data:', 'data:x', 'id: 7', 'retry: 10', ': comment', 'unknown: field'),
