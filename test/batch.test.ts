@@ -56,6 +56,29 @@ describe('a batch', () => {
     expect(batch.bytes()).toBe(batch.bytes())
   })
 
+  test('is given to all links as the same bytes, in whichever turn, while one has them', () => {
+    const batch = Batch.root(sealed).append(frameOf('a')).append(frameOf('b'))
+    const bytes = batch.bytes()
+    const [first, second] = [batch.leaveInLink(), batch.leaveInLink()]
+    expect(second).toBe(first)
+    expect([first.size, first.frame]).toEqual([4, null])
+    batch.release()
+    first.letGo()
+    batch.release()
+    expect(batch.bytes()).toBe(bytes)
+    second.letGo()
+    batch.release()
+    expect(first.bytes).toBe(null)
+    expect(batch.bytes()).not.toBe(bytes)
+    expect(batch.leaveInLink()).not.toBe(first)
+  })
+
+  test('of one frame leaves that frame in a link, unless it is sealed', () => {
+    const frame = frameOf('a')
+    expect(Batch.root(plain).append(frame).leaveInLink().frame).toBe(frame)
+    expect(Batch.root(sealed).append(frame).leaveInLink().frame).toBe(null)
+  })
+
   test('can be written again after its bytes were released', () => {
     const batch = Batch.root(plain).append(frameOf('a')).append(frameOf('b'))
     const before = batch.bytes()
