@@ -79,12 +79,11 @@ describe('a hub below a path', () => {
   ])('by the URL of %s', async (_what, path, args) => {
     const { url, seen } = await startPrefixProxy(await startHub(), '/live')
     await bench(url + path, ...args)
-    expect(new Set(seen)).toEqual(
-      new Set([
-        '/live/events?group=bench',
-        args.includes('--batch') ? '/live/api/publish' : '/live/api/groups/bench/messages',
-      ]),
-    )
+    // What becomes due while a request is under way is published in bulk, too.
+    const allowed = ['/live/events?group=bench', '/live/api/publish', '/live/api/groups/bench/messages']
+    expect(allowed).toEqual(expect.arrayContaining([...new Set(seen)]))
+    expect(seen).toContain(allowed[0])
+    expect(seen).toContain(allowed[args.includes('--batch') ? 1 : 2])
   })
 
   test('with a path of its own for the streams', async () => {
