@@ -6,6 +6,8 @@ const LF = 10
 const CR = 13
 const COLON = 0x3a
 const SPACE = 0x20
+/** Most bytes of line ends at the end of an event: beside the window, since they are not shown. */
+const MAX_LINE_ENDS = 4
 /** First byte of a field named `data`. */
 const D = 0x64
 
@@ -74,7 +76,11 @@ export class EventScanner implements Scanner {
     this.#wasCr = false
     if (this.#isCut) {
       this.#keep(bytes, from, to)
-      this.#event(this.#carry as Buffer, 0, this.#carried, this.#carried)
+      const carry = this.#carry as Buffer
+      // The line ends of its end were kept where it was cut between them.
+      while (this.#carried > 0 && isLineEnd(carry[this.#carried - 1] as number)) this.#carried--
+      const shown = this.#isTruncated ? Math.min(this.#carried, this.#window) : this.#carried
+      this.#event(carry, 0, shown, shown)
       // One that was compared in whole may have been of any size.
       if (this.#carried > WINDOW_BYTES) this.#carry = null
       this.#window = WINDOW_BYTES
@@ -93,13 +99,14 @@ export class EventScanner implements Scanner {
 
   #keep(bytes: Buffer, from: number, to: number): void {
     this.#isCut = true
-    const length = this.#carried + to - from
+    let text = to
+    while (text > from && isLineEnd(bytes[text - 1] as number)) text--
     // Asked when the event turns out to be longer than the window: until then all of it is there.
-    if (length > this.#window && !this.#isTruncated) {
+    if (text > from && this.#carried + text - from > this.#window && !this.#isTruncated) {
       if (this.#wantsWhole()) this.#window = Number.POSITIVE_INFINITY
       else this.#isTruncated = true
     }
-    const taken = Math.min(to - from, this.#window - this.#carried)
+    const taken = Math.min(to - from, this.#window + MAX_LINE_ENDS - this.#carried)
     if (taken <= 0) return
     bytes.copy(this.#carryFor(this.#carried + taken), this.#carried, from, from + taken)
     this.#carried += taken
