@@ -299,7 +299,10 @@ export class Outbox implements Pending, Looking, Holder {
       else this.#wait(this.#pending)
     }
     this.#last = last === null ? NOTHING : [last]
-    return this.#writeLast(link, this.#last)
+    const isDone = this.#writeLast(link, this.#last)
+    // What was pending is counted to its end only now that it waits.
+    if (!isDone) this.#host.backlog.relieve()
+    return isDone
   }
 
   /** Drops what waits and takes nothing more. */

@@ -767,6 +767,22 @@ describe('when all backlogs together are too much', () => {
     expect(all.host.backlog.totalBytes).toBe(0)
   })
 
+  // Symptom: the property below failed once in 400 runs, two bytes above the bound. Cause: what was pending of who closes was counted to its
+  // end, and nobody gave way for it.
+  test('who closes has the rest of what is pending counted: somebody gives way', async () => {
+    const all = setup(2 ** 20, 90_000)
+    const [staying, closing] = [all.client('close'), all.client('close')]
+    for (const slow of [staying, closing]) slow.isWritable = false
+    for (let i = 0; i < 85; i++) all.send([staying], { text: 'x'.repeat(950) })
+    all.send([closing], { text: 'x'.repeat(6_000) })
+    await endOfTurn()
+    expect(all.host.backlog.totalBytes).toBeLessThanOrEqual(90_000)
+    expect(closing.outbox.finish(null)).toBe(false)
+    expect(all.host.backlog.totalBytes).toBeLessThanOrEqual(90_000)
+    await endOfTurn()
+    expect([staying.isOverflowed, closing.isOverflowed, closing.isCut]).toEqual([true, false, false])
+  })
+
   test('a run of one turn counts, however long, and is shared by those who get the same', async () => {
     const all = setup(2 ** 20)
     const readers = Array.from({ length: 20 }, () => all.client('close'))
@@ -857,7 +873,7 @@ describe('when all backlogs together are too much', () => {
         }
         expect(host.backlog.totalBytes).toBe(0)
       }),
-      { numRuns: 200 },
+      { numRuns: Number(process.env.GROUPCAST_RUNS ?? 200) },
     )
   })
 })
