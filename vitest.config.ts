@@ -7,6 +7,10 @@ const LONG = ['test/layers/redis/broker-sets.test.ts']
 /** Tests that put something in the place of modules, timers or other things that all files of a process share. */
 const ALONE = ['test/leak.test.ts', 'test/client/reconnecting.test.ts', 'test/server/start.test.ts']
 
+const ON_UWS = 'test/transports/uws/traps.test.ts'
+/** Needs no binary, so it is not among those that are skipped without one. */
+const ON_A_MODEL = 'test/transports/uws/schedules.test.ts'
+
 export default defineConfig({
   resolve: {
     alias: [
@@ -38,7 +42,7 @@ export default defineConfig({
         test: {
           name: 'node',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/transports/uws/**', ...ALONE, ...LONG],
+          exclude: [ON_UWS, ...ALONE, ...LONG],
           provide: { backend: 'node' },
         },
       },
@@ -61,11 +65,13 @@ export default defineConfig({
             'test/raw/**/*.test.ts',
             'test/api/**/*.test.ts',
             'test/auth/**/*.test.ts',
-            'test/server/server.test.ts',
+            'test/server/{server,history,journal}.test.ts',
+            'test/hub/{consumer,faults,layer-faults,schemas,nodes}.test.ts',
+            'test/groups-consumer.test.ts',
             'test/cli/serve.test.ts',
             'test/storm.test.ts',
           ],
-          exclude: ['test/transports/node/**'],
+          exclude: ['test/transports/node/**', ON_A_MODEL],
           setupFiles: ['test/uws-setup.ts'],
           provide: { backend: 'uws' },
         },

@@ -76,7 +76,7 @@ const MAY_USE: Readonly<Record<string, RegExp>> = {
   'layers/nats': /^@nats-io\/transport-node$/,
   auth: /^(jose|node:crypto)$/,
   // The package itself comes from the application.
-  'transports/uws': /^node:(buffer|http)$/,
+  'transports/uws': /^node:(buffer|http|util)$/,
   'transports/trusted-proxies.ts': /^node:net$/,
   'layers/file-journal': /^node:(crypto|fs|net|path|timers\/promises|zlib)$/,
   'layers/django': /^(ioredis|node:(crypto|zlib))$/,

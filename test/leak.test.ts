@@ -1,4 +1,5 @@
 /** 10,000 joins and leaves over all transports leave no entry, listener or timer behind. */
+import { readdirSync, readlinkSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { memoryBroker, memoryLayer } from 'groupcast'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -32,6 +33,7 @@ test('10,000 joins and leaves over all transports leave nothing behind', { timeo
     },
     disconnect: (connection) => void disconnected.push(connection.id),
   })
+  const openBefore = openSockets()
   const sockets = new Set<Socket>()
   server.node?.on('connection', (socket) => sockets.add(socket))
   const timersBefore = timers.live()
@@ -65,7 +67,22 @@ test('10,000 joins and leaves over all transports leave nothing behind', { timeo
   await until('the sockets are closed', () =>
     [...sockets].every((socket) => socket.destroyed || socket.listenerCount('drain') <= 1),
   )
+  // Of both ends; `fetch` keeps some for a few seconds.
+  await until('the system has no more of them', () => openSockets() <= openBefore, 20_000)
   expect(listeners()).toEqual(listenersBefore)
   // The symptom of a forgotten one would be memory that grows with every client; the failure shows where it was set.
   await vi.waitFor(() => expect(timers.live()).toEqual(timersBefore), { timeout: 5_000 })
 })
+
+/** How many sockets this process has, where the system says so: not every server can be asked. */
+function openSockets(): number {
+  if (process.platform !== 'linux') return 0
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:')
+    } catch {
+      // That of the folder itself.
+      return false
+    }
+  }).length
+}

@@ -1,5 +1,5 @@
 /** Binds the API to uWebSockets.js. */
-import { sendAnswer, statusLine } from '../transports/uws/answer.ts'
+import { endLast, sendAnswer, statusLine } from '../transports/uws/answer.ts'
 import { type BodyReader, Exchange, WholeBody } from '../transports/uws/body.ts'
 import { type Framing, framingOf, refuseFraming } from '../transports/uws/framing.ts'
 import { type RequestSettings, UwsConnectionRequest } from '../transports/uws/request.ts'
@@ -55,7 +55,10 @@ class UwsApiRequest extends UwsConnectionRequest implements ApiRequest {
   #reader: BodyReader | null = null
 
   begin(response: UwsResponse, { isLast }: Framing): Exchange {
-    this.#exchange = new Exchange(response, this.#hasBody, isLast)
+    const hasBody = this.#hasBody
+    // An answer that has no body cannot come before that of the request: it would have to be begun with one.
+    const isBare = this.method === 'HEAD' || this.method === 'OPTIONS'
+    this.#exchange = new Exchange(response, hasBody, isLast || (hasBody && isBare))
     if (this.#reader !== null) this.#exchange.read(this.#reader)
     return this.#exchange
   }
@@ -165,7 +168,8 @@ async function writeStream(
     }
     if (exchange.isOver) return
     exchange.over()
-    if (hasHead) response.cork(() => response.end())
+    if (hasHead && exchange.isLast) endLast(response)
+    else if (hasHead) response.cork(() => response.end())
     else sendAnswer(response, { status, headers, body: '' }, { close: exchange.isLast })
   } catch {
     // Cut off rather than ended, so that the client cannot take it for the whole. The API has reported the cause.

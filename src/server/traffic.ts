@@ -1,17 +1,23 @@
 /** The open sockets of a server and the requests under way on them, so that closing cuts no answer and leaves no socket behind. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { Server as TlsServer } from 'node:tls'
 
-/** Follows a server of `node:http` from its start. */
+/** Follows a server of `node:http` or `node:https` from its start. */
 export class Traffic {
   /** How many requests are under way on each open socket. */
   readonly #sockets = new Map<Socket, number>()
+  /** What is below the sockets of a TLS server; all there is of those that have not shaken hands. */
+  readonly #belowTls = new Set<Socket>()
   #underWay = 0
   #isEnding = false
   #waiting: (() => void)[] = []
 
   constructor(server: Server) {
-    server.on('connection', (socket: Socket) => {
+    const isTls = server instanceof TlsServer
+    if (isTls) server.on('connection', (socket: Socket) => this.#followBelow(socket))
+    // The sockets that requests come over.
+    server.on(isTls ? 'secureConnection' : 'connection', (socket: Socket) => {
       // A socket that is handed to the server a second time, after an upgrade that it ignored, is no second one.
       if (this.#sockets.has(socket)) return
       this.#sockets.set(socket, 0)
@@ -57,6 +63,12 @@ export class Traffic {
   cut(): void {
     this.#isEnding = true
     for (const socket of this.#sockets.keys()) socket.destroy()
+    for (const socket of this.#belowTls) socket.destroy()
+  }
+
+  #followBelow(socket: Socket): void {
+    this.#belowTls.add(socket)
+    socket.once('close', () => this.#belowTls.delete(socket))
   }
 
   #ended(socket: Socket): void {

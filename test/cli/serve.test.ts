@@ -183,6 +183,30 @@ describe('what cannot work is one line and no stack', () => {
     )
   })
 
+  describe('--backend uws', () => {
+    const HIDING = `export async function resolve(name, context, next) {
+      if (name === 'uWebSockets.js') throw new Error("Cannot find package 'uWebSockets.js'")
+      return next(name, context)
+    }`
+    const inline = (code: string) => `data:text/javascript,${encodeURIComponent(code)}`
+    const LOADER = `import { register } from 'node:module'; register(${JSON.stringify(inline(HIDING))})`
+
+    test.each([
+      [
+        'where uWebSockets.js is not installed',
+        { NODE_OPTIONS: `--import=${inline(LOADER)}` },
+        'Cannot find',
+      ],
+      ['where it has no binary', { UWS_USE_FALLBACK: '1' }, 'no native binary'],
+    ])('%s', async (_where, env, why) => {
+      const { code, stderr } = await groupcast(['serve', '--port', '0', '--backend', 'uws'], { env })
+      expect(code).toBe(1)
+      expect(stderr).toMatch(/^groupcast: .*\n$/)
+      expect(stderr).toContain(why)
+      expect(stderr).toContain('npm install uNetworking/uWebSockets.js#')
+    })
+  })
+
   test('a public host without keys', async () => {
     const { code, stdout, stderr } = await groupcast(['serve', '--host', '0.0.0.0', '--port', '0'])
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })

@@ -24,7 +24,7 @@ export interface Row {
   readonly send: Bytes | ((stage: Stage) => Bytes | Promise<Bytes>)
   /** What is sent once the WebSocket is open: a write each. */
   readonly frames?: readonly Bytes[]
-  /** What is sent when the frames of the answer have come. */
+  /** What is sent when the frames of the answer have come, or the first answer of HTTP. */
   readonly later?: Bytes
   readonly answer: Answer | Each
 }

@@ -17,7 +17,7 @@ export async function runRow(row: Row, stage: Stage): Promise<void> {
   try {
     const answer = answerOf(row)
     client.write(typeof row.send === 'function' ? await row.send(stage) : row.send)
-    if (answer.kind === 'http') await expectAnswers(client, answer)
+    if (answer.kind === 'http') await expectAnswers(client, answer, row)
     else await expectWebSocket(client, answer, row)
   } finally {
     client.socket.destroy()
@@ -43,10 +43,18 @@ async function connectTo(url: string): Promise<RawClient> {
 const PROBE = get('/is-the-connection-in-step')
 const PROBED: HttpAnswer = { status: 404, problem: { code: 'not-found' } }
 
-async function expectAnswers(client: RawClient, { answers, after }: HttpAnswers): Promise<void> {
+async function expectAnswers(
+  client: RawClient,
+  { answers, after }: HttpAnswers,
+  { later }: Row,
+): Promise<void> {
   const isOver = () => client.isEnded || client.isClosed
   const wanted = [...answers]
   const count = () => readAnswers(client, wanted).filter(({ isComplete }) => isComplete).length
+  if (later !== undefined) {
+    await until('it is answered', () => count() >= 1 || isOver())
+    client.write(later)
+  }
   if (after === 'waits') client.end()
   if (after === 'open') {
     await until('it is answered', () => count() >= answers.length || isOver())

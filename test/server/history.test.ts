@@ -2,6 +2,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/server/config/load.ts'
 import { startServer } from '../../src/server/server.ts'
+import { serverKind } from '../support/servers.ts'
 import { until } from '../support/until.ts'
 import { connect, type HistoryClient, KINDS, KINDS_WITH_CURSOR, type Where } from './history-client.ts'
 
@@ -12,7 +13,11 @@ const GROUPS = [
 ]
 
 async function start() {
-  const loaded = loadConfig({ flags: { port: 0, groups: GROUPS }, env: {}, cwd: '/nowhere' })
+  const loaded = loadConfig({
+    flags: { port: 0, groups: GROUPS, backend: serverKind.name },
+    env: {},
+    cwd: '/nowhere',
+  })
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
   const server = await startServer(loaded.config)
   onTestFinished(() => server.close())

@@ -9,6 +9,7 @@ import { type RunningServer, startServer } from '../../src/server/server.ts'
 import { endRuns, start as startProcess } from '../cli/groupcast.ts'
 import { newDirectory, openLayer } from '../layers/journal-support.ts'
 import { listen, stop } from '../support/hub-server.ts'
+import { serverKind } from '../support/servers.ts'
 import { until, within } from '../support/until.ts'
 import { connect, type HistoryClient } from './history-client.ts'
 
@@ -23,7 +24,7 @@ interface Line {
 
 async function startOn(journal: string, more: object = {}) {
   const loaded = loadConfig({
-    flags: { port: 0, groups: GROUPS, journal, ...more },
+    flags: { port: 0, groups: GROUPS, backend: serverKind.name, journal, ...more },
     env: {},
     cwd: '/nowhere',
   })

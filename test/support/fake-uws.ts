@@ -303,15 +303,6 @@ for (const method of ['get', 'post', 'options', 'put', 'patch', 'del', 'head', '
   })
 }
 
-/** The module. Bound, as native functions look. */
-export const fakeUws = {
-  App: (() => new FakeApp()).bind(null),
-  SSLApp: (() => new FakeApp()).bind(null),
-  us_listen_socket_close() {},
-  us_socket_local_port: () => 0,
-  LIBUS_LISTEN_EXCLUSIVE_PORT: 1,
-}
-
 function requestOf(url: string, headers: Record<string, string>) {
   const [path = '', query] = url.split('?')
   const all: Record<string, string> = { host: 'localhost', ...headers }

@@ -1,6 +1,8 @@
 /** Clients made of a bare socket: they say exactly the bytes they are told to, however wrong, and answer nothing by themselves. */
 import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { onTestFinished } from 'vitest'
+import { CERTIFICATE } from './certificate.ts'
 import { until } from './until.ts'
 
 /** Opcodes of RFC 6455, section 5.2. */
@@ -109,11 +111,12 @@ export class RawClient {
   }
 }
 
-/** Connects to the host of a URL. The client is gone with the test. */
+/** Connects to the host of a URL, through TLS where it is of `https`. The client is gone with the test. */
 export async function connectRaw(url: string): Promise<RawClient> {
-  const { hostname, port } = new URL(url)
+  const { protocol, hostname, port } = new URL(url)
   // Half-open: what this end does when the server ends is the test's choice.
-  const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true })
+  const options = { host: hostname, port: Number(port), allowHalfOpen: true }
+  const socket = protocol === 'https:' ? connectTls({ ...options, ca: CERTIFICATE.cert }) : connect(options)
   const client = new RawClient(socket)
   onTestFinished(() => {
     socket.destroy()
@@ -262,11 +265,15 @@ function parseChunks(bytes: Buffer): Pick<RawResponse, 'body' | 'isComplete' | '
       parts.push(bytes.subarray(lineEnd + 2, end))
       return { body: Buffer.concat(parts).toString(), isComplete: false, rest: bytes.subarray(end) }
     }
+    if (size === 0) {
+      // Trailers may come before the empty line.
+      const trailersEnd = bytes.indexOf('\r\n\r\n', lineEnd)
+      const isComplete = trailersEnd !== -1
+      const rest = bytes.subarray(isComplete ? trailersEnd + 4 : at)
+      return { body: Buffer.concat(parts).toString(), isComplete, rest }
+    }
     if (Number.isNaN(size) || bytes.toString('latin1', end, end + 2) !== '\r\n') {
       throw new Error(`Not a chunk: ${JSON.stringify(bytes.toString('latin1', at, at + 40))}`)
-    }
-    if (size === 0) {
-      return { body: Buffer.concat(parts).toString(), isComplete: true, rest: bytes.subarray(end + 2) }
     }
     parts.push(bytes.subarray(lineEnd + 2, end))
     at = end + 2

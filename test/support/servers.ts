@@ -5,13 +5,13 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { nodeBackend, type Hub as TypedHub } from 'groupcast'
+import { nodeBackend } from 'groupcast'
 import { importUws, type UwsApp, type UwsModule, uwsBackend } from 'groupcast/transports/uws'
 import { inject } from 'vitest'
 import type { Api } from '../../src/api/contract.ts'
 import { apiListener } from '../../src/api/node.ts'
 import { uwsApiHandler } from '../../src/api/uws.ts'
-import type { ServerBackend } from '../../src/transports/backend.ts'
+import type { Attachment, ServerBackend } from '../../src/transports/backend.ts'
 import { TrustedProxies } from '../../src/transports/trusted-proxies.ts'
 import { sendAnswer } from '../../src/transports/uws/answer.ts'
 import { Exchange, WholeBody } from '../../src/transports/uws/body.ts'
@@ -41,7 +41,7 @@ interface Nature {
   readonly answersStrangers: boolean
   /** A closed WebSocket is over when the client has answered; else when the close frame has left. */
   readonly awaitsCloseAnswer: boolean
-  /** Bytes of header values beyond ASCII come through. */
+  /** Bytes of header values beyond ASCII come through, also at the ends of a value. */
   readonly keepsOtherBytes: boolean
   /** Headers that it adds to streams, and to handshakes. */
   readonly streamHeaders: Readonly<Record<string, unknown>>
@@ -64,11 +64,9 @@ interface AppResponse {
   end(text: string, status?: number, type?: string): void
 }
 
-type Hub = TypedHub<Record<string, Record<string, unknown>>>
-
 /** A server that a hub can be attached to. */
 export interface TestServer {
-  attach(hub: Hub): void
+  attach(hub: { attach(server: never): Attachment }): Attachment
   /** Listens on a free port of the loopback address. @returns the URL, as if it were plain HTTP */
   listen(): Promise<string>
   /** Accepts nobody new. Resolves when the last connection is gone, as far as the server can tell. */
@@ -152,7 +150,7 @@ function nodeServer(server: Server): TestServer {
   const close = () => new Promise<void>((resolve) => server.close(() => resolve()))
   return {
     node: server,
-    attach: (hub) => void hub.attach(server),
+    attach: (hub) => hub.attach(server as never),
     async listen() {
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
       return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -261,7 +259,7 @@ function uwsServer(server: UwsApp, route: () => void, busy = async () => 0): Tes
   }
   return {
     node: null,
-    attach: (hub) => void hub.attach(server as never),
+    attach: (hub) => hub.attach(server as never),
     listen() {
       if (!isRouted) route()
       isRouted = true

@@ -1,10 +1,18 @@
 /** Every limit on a connection, exceeded on every transport: one client pays, its neighbour notices nothing, the hub goes on. */
-import { DEFAULT_LIMITS, groupsConsumer } from 'groupcast'
+import { DEFAULT_LIMITS, type DisconnectInfo, groupsConsumer, type Limits } from 'groupcast'
 import { manualClock } from 'groupcast/testing'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { closing } from '../raw/bytes.ts'
 import { CLIENT_KINDS, type ClientKind } from '../support/clients.ts'
 import { startTestHub, type TestHub } from '../support/hub-server.ts'
-import { connectRaw, OPCODE, openRawWebSocket, parseResponse, requestHead } from '../support/raw.ts'
+import {
+  connectRaw,
+  OPCODE,
+  openRawWebSocket,
+  parseResponse,
+  type RawClient,
+  requestHead,
+} from '../support/raw.ts'
 import { nature } from '../support/servers.ts'
 import { trackingConsumer } from '../support/tracking-consumer.ts'
 import { until, within } from '../support/until.ts'
@@ -419,6 +427,71 @@ describe('maxPendingMessages', () => {
     for (let n = 0; n < 500; n++) await client.send({ type: 'm', n })
     await until('all have come', () => seen.length === 500)
     expect(seen).toEqual(Array.from({ length: 500 }, (_, n) => n))
+  })
+
+  /** Sends more than may wait for a consumer that is busy, and leaves. */
+  const leaveBehind = async (leave: (client: RawClient) => void, limits: Partial<Limits> = {}) => {
+    const { hub, url, errors } = await startTestHub({ limits, rates: false })
+    let release = () => {}
+    const gate = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const seen: number[] = []
+    const ended: (DisconnectInfo & { readonly after: number })[] = []
+    let id = ''
+    hub.consumer('/slow', {
+      connect(connection) {
+        id = connection.id
+      },
+      async receive(_connection, message) {
+        await gate
+        seen.push((message as unknown as { n: number }).n)
+      },
+      disconnect: (_connection, info) => void ended.push({ ...info, after: seen.length }),
+    })
+    const client = await openRawWebSocket(url, '/slow')
+    for (let n = 0; n < 200; n++) client.send(OPCODE.text, JSON.stringify({ type: 'm', n }))
+    await until('too many wait', () => hub.stats.received >= (limits.maxPendingMessages ?? 64))
+    client.socket.on('end', () => client.end())
+    leave(client)
+    // Where it goes on reading, the server hears of it while they wait.
+    if (!nature.stopsReading) await until('it has closed', () => client.isEnded || client.isClosed)
+    return { hub, errors, id, seen, ended, release }
+  }
+
+  test.each([
+    ['with a close frame', 1000, (client: RawClient) => client.send(OPCODE.close, closing(1000))],
+    ['without a word', 1006, (client: RawClient) => client.end()],
+  ] as const)('what a client said before it left %s is handled, in order', async (_how, code, leave) => {
+    // The symptom was 65 of 200 messages: what waited for the consumer was forgotten when the client had closed the connection.
+    for (const maxPendingMessages of [64, 1]) {
+      const { hub, errors, seen, ended, release } = await leaveBehind(leave, { maxPendingMessages })
+      release()
+      await until('the hub has noticed', () => ended.length === 1)
+      expect(seen).toEqual(Array.from({ length: 200 }, (_, n) => n))
+      expect(ended).toEqual([{ code, reason: '', after: 200 }])
+      expect([hub.stats.connections.websocket, errors]).toEqual([0, []])
+    }
+  })
+
+  test('a client that left is not waited for when the hub closes it', async () => {
+    const { hub, id, seen, ended, release } = await leaveBehind((client) =>
+      client.send(OPCODE.close, closing(1000)),
+    )
+    await hub.closeConnection(id, 4000, 'enough')
+    release()
+    await until('the hub has noticed', () => ended.length === 1)
+    expect(ended).toEqual([{ code: 4000, reason: 'enough', after: 1 }])
+    expect(seen).toEqual([0])
+    expect(hub.stats.connections.websocket).toBe(0)
+  })
+
+  test('nor when the hub ends', async () => {
+    const { hub, ended, release } = await leaveBehind((client) => client.send(OPCODE.close, closing(1000)))
+    const closed = hub.close({ deadlineMs: 2_000 })
+    release()
+    await within('the end', closed)
+    expect(ended.map(({ code }) => code)).toEqual([1012])
   })
 
   test.each(STREAMS)(

@@ -5,10 +5,10 @@ import type { AnyMessages } from '../../message.ts'
 import type { ServerBackend } from '../../transports/backend.ts'
 import { TrustedProxies } from '../../transports/trusted-proxies.ts'
 import { sendAnswer } from '../../transports/uws/answer.ts'
-import { uwsBackend } from '../../transports/uws/backend.ts'
+import { otherwise, uwsBackend } from '../../transports/uws/backend.ts'
 import { Exchange } from '../../transports/uws/body.ts'
 import { isClear } from '../../transports/uws/framing.ts'
-import { importUws, type UwsApp, type UwsModule } from '../../transports/uws/uws.ts'
+import { importUws, type UwsApp, type UwsHandler, type UwsModule } from '../../transports/uws/uws.ts'
 import type { Config } from '../config/schema.ts'
 import { type Front, pageAnswer, type Served, tlsOf, urlOf } from './front.ts'
 
@@ -45,7 +45,7 @@ export class UwsFront implements Front {
       trustedProxies: new TrustedProxies(trustedProxies),
     }
     const isApi = uwsApiHandler(api, settings, (work) => this.#follow(work))
-    app.any('/*', (response, request) => {
+    const handler: UwsHandler = (response, request) => {
       if (isApi(response, request)) return
       const method = request.getMethod().toUpperCase()
       const isHead = method === 'HEAD'
@@ -53,7 +53,10 @@ export class UwsFront implements Front {
       if (isClear(request))
         sendAnswer(response, answer, { isHead, close: request.getHeader('upgrade') !== '' })
       else new Exchange(response, true, true).answer(answer, LINGER_MS, isHead)
-    })
+    }
+    otherwise(app, handler)
+    // The hub has routes for the methods that it knows.
+    app.any('/*', handler)
     const socket = await new Promise<object | false>((resolve) => {
       // Else a second server would share the port without a word.
       app.listen(host, port, this.#uws.LIBUS_LISTEN_EXCLUSIVE_PORT, resolve)

@@ -10,7 +10,14 @@ import { type Framing, framingOf, isClear, refuseFraming } from './framing.ts'
 import { type RequestSettings, UwsConnectionRequest } from './request.ts'
 import { acceptStream } from './stream.ts'
 import { readUplink } from './uplink.ts'
-import { isEncrypted, nativeUws, type UwsApp, type UwsRequest, type UwsResponse } from './uws.ts'
+import {
+  isEncrypted,
+  nativeUws,
+  type UwsApp,
+  type UwsHandler,
+  type UwsRequest,
+  type UwsResponse,
+} from './uws.ts'
 import { acceptWebSocket, webSocketHandlers } from './websocket.ts'
 
 /** How {@link uwsBackend} is configured. */
@@ -40,7 +47,11 @@ export interface UwsBackendOptions {
 export function uwsBackend(options: UwsBackendOptions): ServerBackend<UwsApp> {
   assertKnownOptions('uwsBackend', options ?? {}, ['uws', 'trustedProxies'])
   nativeUws(options?.uws)
-  const trustedProxies = new TrustedProxies(options.trustedProxies)
+  return backendFor(new TrustedProxies(options.trustedProxies))
+}
+
+/** The back end for apps of a module that somebody has looked at. */
+export function backendFor(trustedProxies: TrustedProxies): ServerBackend<UwsApp> {
   return {
     name: 'uws',
     attach(app, gate) {
@@ -56,6 +67,14 @@ export function uwsBackend(options: UwsBackendOptions): ServerBackend<UwsApp> {
       return routes.add(door)
     },
   }
+}
+
+/**
+ * Gives a handler the requests of an app that no hub takes, in the route of the hubs: uWebSockets.js says `100 Continue` for each route that looks at a
+ * request. The app must have a hub.
+ */
+export function otherwise(app: UwsApp, handler: UwsHandler): void {
+  ROUTES.get(app)?.otherwise(handler)
 }
 
 /** Whether the request asks for a WebSocket, in whatever form: its connection is of no use when it does not become one. */
@@ -90,6 +109,7 @@ const ROUTES = new WeakMap<UwsApp, Routes>()
 
 class Routes {
   #doors: readonly Door[] = []
+  #otherwise: UwsHandler = (_response, request) => void request.setYield(true)
 
   /** @param limits of the first hub; those that come later cannot take larger messages */
   constructor(app: UwsApp, limits: Limits) {
@@ -103,12 +123,12 @@ class Routes {
         }
         // Here, not by the next route, which would ask the gate again: to knock is counted.
         else if (taken !== null) answer(taken, response)
-        else request.setYield(true)
+        else this.#otherwise(response, request)
       },
     })
     const take = (response: UwsResponse, request: UwsRequest) => {
       const taken = this.#taken(response, request)
-      if (taken === null) request.setYield(true)
+      if (taken === null) this.#otherwise(response, request)
       else answer(taken, response)
     }
     for (const method of METHODS) app[method](PATTERN, take)
@@ -116,12 +136,17 @@ class Routes {
   }
 
   add(door: Door): Attachment {
-    this.#doors = [...this.#doors, door]
+    // At a path of several, the one that came last answers.
+    this.#doors = [door, ...this.#doors]
     return {
       detach: () => {
         this.#doors = this.#doors.filter((other) => other !== door)
       },
     }
+  }
+
+  otherwise(handler: UwsHandler): void {
+    this.#otherwise = handler
   }
 
   #taken(response: UwsResponse, request: UwsRequest): Taken | null {

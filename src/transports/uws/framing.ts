@@ -33,7 +33,7 @@ export function framingOf(request: UwsConnectionRequest): Framing {
   if (coding === undefined) return CLEAR
   if (!isTransferCoding(coding)) return faulty(OTHER_CODING)
   // Such a body means nothing (RFC 9110, section 9.3.1), and the answers, a stream or none, could not close the connection.
-  if (BODILESS.has(request.method)) return faulty(`A ${request.method} takes no body in chunks.`)
+  if (BODILESS.has(request.method)) return faulty(`The method ${request.method} takes no body in chunks.`)
   return CHUNKED
 }
 

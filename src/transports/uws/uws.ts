@@ -2,6 +2,7 @@
  * What this package uses of uWebSockets.js, as types of its own: the declarations of its versions disagree, and none of them is needed to
  * compile an application. Only what every version from 20.30 on has.
  */
+import { types } from 'node:util'
 import { MisuseError } from '../../errors.ts'
 
 /** Bytes as uWebSockets.js takes and gives them. What it gives is gone when the handler returns. */
@@ -31,6 +32,8 @@ export interface UwsResponse {
   writeHeader(name: string, value: string): UwsResponse
   write(chunk: string | UwsBytes): boolean
   end(body?: string | UwsBytes, closeConnection?: boolean): UwsResponse
+  /** @returns whether it was sent whole, and whether the response has ended with it */
+  tryEnd(body: string | UwsBytes, totalBytes: number, closeConnection: boolean): [boolean, boolean]
   endWithoutBody(): UwsResponse
   /** Cuts the connection. */
   close(): UwsResponse
@@ -80,7 +83,7 @@ export interface UwsWebSocketBehavior {
   close(socket: UwsWebSocket, code: number, message: ArrayBuffer): void
 }
 
-type UwsHandler = (response: UwsResponse, request: UwsRequest) => void
+export type UwsHandler = (response: UwsResponse, request: UwsRequest) => void
 
 /** The token of a listening socket; `false` where it could not listen. */
 type UwsListenSocket = object | false
@@ -130,7 +133,7 @@ export function nativeUws(given: unknown): UwsModule {
       `uwsBackend takes { uws: await import('uWebSockets.js') }: ${HOW_TO_INSTALL}.`,
     )
   }
-  if (!isNative(module.App)) {
+  if (![module.App, module.SSLApp, module.us_listen_socket_close].every(isNative)) {
     throw new MisuseError(
       'invalid-option',
       `uWebSockets.js has no native binary for Node ${process.version} on ${process.platform}-${process.arch} here, and what it puts in its place is an imitation in JavaScript: ${HOW_TO_INSTALL}, or use the node back end.`,
@@ -168,8 +171,13 @@ function isModule(value: unknown): value is UwsModule {
   )
 }
 
+/**
+ * Whether it is a function of a binary. Bound ones and proxies look like that too, but have no `prototype`, or the one that they stand for. A
+ * function of JavaScript that is dressed up as native is whoever's who dressed it.
+ */
 function isNative(fn: unknown): boolean {
-  return typeof fn === 'function' && Function.prototype.toString.call(fn).includes('[native code]')
+  if (typeof fn !== 'function' || types.isProxy(fn) || !Object.hasOwn(fn, 'prototype')) return false
+  return Function.prototype.toString.call(fn).includes('[native code]')
 }
 
 /** Whether the app ends TLS. */

@@ -188,6 +188,14 @@ const FAULTS: readonly (readonly [start: string, code: ErrorCode | number])[] = 
   ['Received invalid UTF-8', 1007],
 ]
 
+/** Without a word. */
+const CUT: Farewell = Object.freeze({ code: 1006, reason: '' })
+
+interface Farewell {
+  readonly code: number
+  readonly reason: string
+}
+
 class WebSocketLink implements Link {
   readonly answersHeartbeats = true
   writtenBytes = 0
@@ -204,12 +212,14 @@ class WebSocketLink implements Link {
   #isDoomed = false
   #denial: Denial | null
   /** How this end closes it. */
-  #goodbye: { readonly code: number; readonly reason: string } | null = null
+  #goodbye: Farewell | null = null
   #timer: NodeJS.Timeout | null = null
   /** What came while it was paused. `null`: it is not. */
   #held: string[] | null = null
   #heldBytes = 0
   #pongBytes = 0
+  /** How it ended while something was held: the hub hears of it when it has had that. */
+  #farewell: Farewell | null = null
 
   constructor(owner: LinkOwner, format: WebSocketFormat, limits: Limits, denial: Denial | null) {
     this.#owner = owner
@@ -262,11 +272,15 @@ class WebSocketLink implements Link {
     this.#goodbye = { code, reason }
     // What it said before it is told to go is moot.
     this.#held = null
-    this.#sayGoodbye()
+    if (this.#farewell === null) this.#sayGoodbye()
+    else this.#tellEnd(this.#farewell)
   }
 
   terminate(): void {
-    if (this.#isOpening) this.#isDoomed = true
+    this.#goodbye ??= CUT
+    this.#held = null
+    if (this.#farewell !== null) this.#tellEnd(this.#farewell)
+    else if (this.#isOpening) this.#isDoomed = true
     else this.#socket?.close()
   }
 
@@ -283,12 +297,14 @@ class WebSocketLink implements Link {
     for (let i = 0; i < held.length; i++) {
       const text = held[i] as string
       this.#owner.received(text, Buffer.byteLength(text))
+      if (this.#isClosing()) return
       // Too much again: the rest waits on, before whatever comes.
       if (this.#wasPausedAgain()) {
         for (const text of held.slice(i + 1)) this.#hold(text)
         return
       }
     }
+    if (this.#farewell !== null) this.#tellEnd(this.#farewell)
   }
 
   // --- What uWebSockets.js calls ---
@@ -381,17 +397,25 @@ class WebSocketLink implements Link {
     this.#owner.answered()
   }
 
-  /** The end, whoever brought it about. */
+  /**
+   * The end, whoever brought it about. What the client had said before it left by itself is handled, at the pace of its consumer: with a server that
+   * stops reading it would still be in the socket, before the end.
+   */
   ended(code: number, reason: string): void {
     this.#socket = null
-    this.#held = null
     if (this.#timer !== null) clearTimeout(this.#timer)
     // Nobody was told of it.
     if (this.#denial !== null) return
-    const said = code === 1006 ? faultOf(reason) : code
-    const why = code === 1006 ? '' : reason
-    // Not at once: uWebSockets.js calls this from within `end` and `close`, when the hub is in the middle of something.
-    queueMicrotask(() => this.#owner.closed(said === 1006 ? (this.#goodbye?.code ?? said) : said, why))
+    const farewell = code === 1006 ? { code: faultOf(reason), reason: '' } : { code, reason }
+    if (this.#goodbye !== null || this.#held === null || this.#held.length === 0) {
+      this.#tellEnd(farewell)
+      return
+    }
+    this.#farewell = farewell
+    if (!this.#isCongested) return
+    // What the hub still has for it goes nowhere, but must not be taken for the backlog of a slow client.
+    this.#isCongested = false
+    queueMicrotask(() => this.#owner.drained())
   }
 
   // --- Inside ---
@@ -404,6 +428,17 @@ class WebSocketLink implements Link {
 
   #wasPausedAgain(): boolean {
     return this.#held !== null
+  }
+
+  #isClosing(): boolean {
+    return this.#goodbye !== null
+  }
+
+  #tellEnd({ code, reason }: Farewell): void {
+    this.#farewell = null
+    const said = code === 1006 ? (this.#goodbye?.code ?? code) : code
+    // Not at once: uWebSockets.js tells of it from within `end` and `close`, when the hub is in the middle of something.
+    queueMicrotask(() => this.#owner.closed(said, reason))
   }
 
   #fail(code: ErrorCode): void {

@@ -515,4 +515,98 @@ const BODIES: readonly Row[] = [
   ),
 ]
 
-export const HTTP: readonly Row[] = [...REQUEST_LINES, ...HEADERS, ...BODIES]
+const HEAD_HEALTHY: HttpAnswer = { status: 200, headers: JSON_TYPE, body: '', isHead: true }
+/** To node:http a HEAD like any other, whose connection goes on; the last of its connection where uWebSockets.js cannot say where it ends. */
+const REFUSED_HEAD: HttpAnswer = {
+  status: 400,
+  headers: {
+    'content-type': 'application/problem+json',
+    'content-length': /^[1-9]\d+$/,
+    connection: 'close',
+    'transfer-encoding': null,
+  },
+  body: '',
+  isHead: true,
+}
+const headRefused = { ...TWO_LENGTHS, uws: closes(REFUSED_HEAD) }
+const headInChunks = (...byNode: readonly HttpAnswer[]): Each => ({
+  node: answers(...byNode),
+  uws: closes(REFUSED_HEAD),
+  why: 'To node:http a HEAD may have a body in chunks. For uWebSockets.js such a body is the last of its connection, so the hub takes none of a HEAD.',
+})
+const twoLengths = (target: string) =>
+  ask(`HEAD ${target}`, 'Content-Length: 0', `Content-Length: ${SMUGGLED.length}`)
+const inChunks = (target: string) => `${ask(`HEAD ${target}`, 'Transfer-Encoding: chunked')}0\r\n\r\n`
+const LINE = '{"groups":["news.a"],"message":{"type":"m"}}'
+const RESULTS: HttpAnswer = {
+  status: 200,
+  headers: { ...JSON_TYPE, 'transfer-encoding': 'chunked' },
+  body: '{"results":[{"line":1,"group":"news.a","cursor":null}]}',
+}
+
+/** What comes when the answer has come: answered where the connection goes on, and nowhere else. */
+const LAST: readonly Row[] = [
+  row('LC-01', '9112, 6.3', 'a HEAD of two lengths', twoLengths('/health'), headRefused),
+  row('LC-02', '9112, 6.3', 'a HEAD of two lengths, at a stream', twoLengths('/silent'), headRefused),
+  row('LC-03', '9112, 6.3', 'a HEAD of two lengths, of nobody', twoLengths('/nobody'), headRefused),
+  row('LC-04', '9112, 7.1', 'a HEAD in chunks', inChunks('/health'), headInChunks(HEAD_HEALTHY, HEALTHY)),
+  row(
+    'LC-05',
+    '9112, 7.1',
+    'a HEAD in chunks, at a stream',
+    inChunks('/silent'),
+    headInChunks({ status: 405, body: '', isHead: true }, HEALTHY),
+  ),
+  row(
+    'LC-06',
+    '9112, 7.1',
+    'lines in chunks, whose answer is streamed',
+    send(
+      'POST /api/publish',
+      [KEY, 'Content-Type: application/x-ndjson', 'Transfer-Encoding: chunked'],
+      `${LINE.length.toString(16)}\r\n${LINE}\r\n0\r\n\r\n`,
+    ),
+    {
+      node: answers(RESULTS, HEALTHY),
+      uws: closes({ ...RESULTS, headers: { ...RESULTS.headers, connection: 'close' } }),
+      why: CLOSING,
+    },
+  ),
+  row('LC-07', '9112, 7.1', 'a message in chunks', chunked(CHUNKS), {
+    node: answers(SENT, HEALTHY),
+    uws: closes(SENT),
+    why: CLOSING,
+  }),
+].map((each) => ({ ...each, later: SMUGGLED }))
+
+/** The same at once: what follows came before the refusal could leave. */
+const AT_ONCE: readonly Row[] = [
+  row('LC-08', '9112, 6.3', 'a HEAD of two lengths, and more', twoLengths('/health') + SMUGGLED, CUT),
+  row(
+    'LC-09',
+    '9112, 6.3',
+    'a HEAD of two lengths, of nobody, and more',
+    twoLengths('/nobody') + SMUGGLED,
+    CUT,
+  ),
+]
+
+/** The body of the request does not come, and the answer has none. */
+const BARE: readonly Row[] = [
+  row(
+    'LC-10',
+    '9110, 9.3.2',
+    'a HEAD whose body does not come',
+    ask('HEAD /health', 'Content-Length: 5'),
+    closes({ ...HEAD_HEALTHY, headers: { 'content-length': '15', connection: 'close' } }),
+  ),
+  row(
+    'LC-11',
+    '9110, 9.3.7',
+    'an OPTIONS whose body does not come',
+    ask('OPTIONS /health', 'Content-Length: 5'),
+    closes({ status: 204, headers: { allow: 'GET, HEAD, OPTIONS', connection: 'close' } }),
+  ),
+]
+
+export const HTTP: readonly Row[] = [...REQUEST_LINES, ...HEADERS, ...BODIES, ...LAST, ...AT_ONCE, ...BARE]

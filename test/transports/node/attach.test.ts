@@ -16,7 +16,6 @@ import { createServer as createHttpsServer } from 'node:https'
 import { connect as connectNet } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { connect as connectTls } from 'node:tls'
 import express from 'express'
 import fastify from 'fastify'
 import {
@@ -31,16 +30,9 @@ import {
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { CERTIFICATE } from '../../support/certificate.ts'
-import { CLIENT_KINDS, openClient } from '../../support/clients.ts'
+import { expectFanOut } from '../../support/fan-out.ts'
 import { listen, stop } from '../../support/hub-server.ts'
-import {
-  connectRaw,
-  handshake,
-  openRawWebSocket,
-  parseResponse,
-  RawClient,
-  requestHead,
-} from '../../support/raw.ts'
+import { connectRaw, handshake, openRawWebSocket, RawClient, requestHead } from '../../support/raw.ts'
 import { trackingConsumer } from '../../support/tracking-consumer.ts'
 import { until, within } from '../../support/until.ts'
 
@@ -60,23 +52,6 @@ async function start(server: Server | Http2SecureServer): Promise<string> {
   const url = await listen(server)
   onTestFinished(() => stop(server))
   return url
-}
-
-/** All transports at `/events`, two clients each, get a message of their own group. */
-async function expectFanOut(hub: Hub, url: string, group = 'g'): Promise<void> {
-  const clients = await Promise.all(
-    [...CLIENT_KINDS, ...CLIENT_KINDS].map((kind) => openClient(kind, `${url}/events?group=${group}`)),
-  )
-  await hub.groupSend(group, { type: 'm' })
-  for (const client of clients) {
-    await until(`${client.kind} has it`, () => client.messages.length === 1)
-    expect(client.messages).toEqual(['{"type":"m"}'])
-    client.close()
-  }
-  await until(
-    'all have left',
-    () => hub.group(group).connections.websocket === 0 && hub.group(group).connections.sse === 0,
-  )
 }
 
 const BODY = JSON.stringify({ text: 'ü'.repeat(100_000) })
@@ -281,65 +256,18 @@ describe('upgrades that nobody answers', () => {
 })
 
 describe('detach', () => {
-  test('gives everything back; live connections stay', async () => {
+  test('gives the server back as it was', async () => {
     const hub = testHub()
     const server = createServer(plainApp)
     const names = () => server.eventNames().map((name) => [name, server.listeners(name)])
     const before = names()
     const { emit } = server
-    const attachment = hub.attach(server)
+    const attachments = [hub.attach(server), testHub().attach(server)]
     expect(server.emit).not.toBe(emit)
-    const url = await start(server)
-    const websocket = await openRawWebSocket(url, '/events?group=a')
-    const stream = await connectRaw(url)
-    stream.write(requestHead('GET', '/events?group=a'))
-    await until('the stream is open', () => stream.text.includes('groupcast.open'))
-
-    attachment.detach()
-    attachment.detach()
+    for (const attachment of attachments) attachment.detach()
     expect(server.emit).toBe(emit)
     expect(Object.hasOwn(server, 'emit')).toBe(false)
     expect(names()).toEqual(before)
-    expect(await (await fetch(`${url}/events`)).text()).toBe('app')
-    // Upgrades are what they are to a server without a listener for them: plain requests.
-    const client = await connectRaw(url)
-    client.write(handshake('/app'))
-    await until('it is answered', () => client.text.endsWith('hello'))
-    expect(client.status).toBe(200)
-
-    await hub.groupSend('a', { type: 'm' })
-    await until('both have it', () => stream.text.includes('"m"') && websocket.frames.length === 1)
-    hub.attach(server)
-    await expectFanOut(hub, url)
-  })
-
-  test('in any order: two hubs on one server', async () => {
-    for (const first of [0, 1]) {
-      const hubs = [testHub(), testHub()] as const
-      hubs[0].consumer('/zero', groupsConsumer())
-      hubs[1].consumer('/one', groupsConsumer())
-      const server = createServer(plainApp)
-      const { emit } = server
-      const attachments = hubs.map((hub) => hub.attach(server))
-      const url = await start(server)
-      const status = async (path: string) => {
-        const client = await connectRaw(url)
-        client.write(handshake(path))
-        await until('it is answered', () => client.status !== null)
-        client.reset()
-        return client.status
-      }
-      expect([await status('/zero'), await status('/one'), await status('/nobody')]).toEqual([101, 101, 404])
-      // At a path of both, the one that came last answers.
-      await expectFanOut(hubs[1], url)
-
-      attachments[first]?.detach()
-      expect([await status('/zero'), await status('/one')]).toEqual(first === 0 ? [404, 101] : [101, 404])
-      attachments[1 - first]?.detach()
-      expect(server.emit).toBe(emit)
-      expect(await status('/zero')).toBe(404)
-      expect(await (await fetch(`${url}/zero`)).text()).toBe('app')
-    }
   })
 
   test('somebody who wrapped the server’s `emit` after the hub keeps working', async () => {
@@ -358,36 +286,6 @@ describe('detach', () => {
     expect(seen).toContain('request')
     expect(await (await fetch(`${url}/events`)).text()).toBe('app')
   })
-})
-
-test('one hub on two servers has one set of groups', async () => {
-  const hub = testHub()
-  const servers = [createServer(plainApp), createHttpsServer(CERTIFICATE, plainApp)]
-  for (const server of servers) hub.attach(server)
-  const urls = await Promise.all(servers.map((server) => start(server)))
-  const plain = await openClient('sse', `${urls[0]}/events?group=a`)
-  const secure = new WebSocket(`${urls[1]?.replace('http:', 'wss:')}/events?group=a`, {
-    rejectUnauthorized: false,
-  })
-  const messages: string[] = []
-  secure.on('message', (data) => messages.push(String(data)))
-  await new Promise((resolve) => secure.once('open', resolve))
-  await hub.groupSend('a', { type: 'm' })
-  await until('both have it', () => plain.messages.length === 1 && messages.length === 1)
-  expect(hub.group('a').connections).toEqual({ websocket: 1, sse: 1, ndjson: 0 })
-  plain.close()
-  secure.terminate()
-})
-
-test('one hub attached twice to one server answers once', async () => {
-  const hub = testHub()
-  const server = createServer(plainApp)
-  const attachments = [hub.attach(server), hub.attach(server)]
-  const url = await start(server)
-  await expectFanOut(hub, url)
-  attachments[0]?.detach()
-  await expectFanOut(hub, url)
-  expect(hub.stats.opened).toBe(4 * CLIENT_KINDS.length)
 })
 
 test('a server on a local socket has no addresses, and serves all the same', async () => {
@@ -424,46 +322,6 @@ test('what is no server is refused at the call', async () => {
   }
   await hub.close()
   expect(() => hub.attach(createServer())).toThrow(expect.objectContaining({ code: 'hub-closed' }))
-})
-
-test('https: all transports, with backpressure and a clean end', async () => {
-  const hub = testHub()
-  const server = createHttpsServer(CERTIFICATE, plainApp)
-  hub.attach(server)
-  const { port } = new URL(await start(server))
-  const open = async (head: string) => {
-    const client = new RawClient(
-      connectTls({ port: Number(port), host: '127.0.0.1', rejectUnauthorized: false }),
-    )
-    onTestFinished(() => void client.socket.destroy())
-    client.write(head)
-    await until('it is open', () => client.status !== null)
-    return client
-  }
-  const websocket = await (await open(handshake('/events?group=a'))).upgraded()
-  const sse = await open(requestHead('GET', '/events?group=a'))
-  const slow = await open(requestHead('GET', '/events?group=a'))
-  slow.socket.pause()
-  const text = 'x'.repeat(64 * 1024)
-  let sent = 0
-  while (hub.stats.slowConsumers === 0) {
-    expect(sent).toBeLessThan(1_000)
-    await hub.groupSend('a', { type: 'm', text })
-    const n = ++sent
-    await until(
-      'the quick ones have it',
-      () => websocket.size > n * text.length && sse.size > n * text.length,
-    )
-  }
-  slow.socket.resume()
-  await until('it is told', () => slow.text.includes('groupcast.close'))
-  expect(slow.text).toContain('"code":4008')
-  const closing = hub.close()
-  await until('the stream has ended', () => parseResponse(sse.bytes)?.isComplete === true)
-  await until('the WebSocket is told', () => websocket.closeFrame !== null)
-  expect(websocket.closeFrame?.code).toBe(1012)
-  websocket.end()
-  await within('the end', closing)
 })
 
 /** A stream of HTTP/2, and everything that came over it. */

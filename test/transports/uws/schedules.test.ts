@@ -5,10 +5,11 @@
 
 import fc from 'fast-check'
 import { createHub, groupsConsumer } from 'groupcast'
-import { uwsBackend } from 'groupcast/transports/uws'
 import { describe, expect, test } from 'vitest'
+import { TrustedProxies } from '../../../src/transports/trusted-proxies.ts'
+import { backendFor } from '../../../src/transports/uws/backend.ts'
 import { settled } from '../../support/fake-backend.ts'
-import { FakeApp, type FakeSocket, fakeUws } from '../../support/fake-uws.ts'
+import { FakeApp, type FakeSocket } from '../../support/fake-uws.ts'
 import { parseFrames } from '../../support/raw.ts'
 
 const KINDS = ['websocket', 'sse', 'ndjson'] as const
@@ -29,7 +30,8 @@ function setup(maxBacklogBytes = 1024 * 1024 * 1024) {
   const app = new FakeApp()
   const errors: unknown[] = []
   const hub = createHub({
-    backend: uwsBackend({ uws: fakeUws }),
+    // Not `uwsBackend`, which looks for a binary.
+    backend: backendFor(new TrustedProxies([])),
     onError: (error) => errors.push(error),
     groups: [{ match: 'kept', history: { count: 1_000 } }],
     limits: { heartbeatMs: false, maxBacklogBytes },
