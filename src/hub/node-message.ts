@@ -21,7 +21,7 @@ export type NodeMessage =
   | { readonly type: 'groupcast.uplink'; readonly body: string }
   /**
    * All that the identity had up to then, in milliseconds since 1970, is withdrawn. `oldest`: when the oldest revocation was made of which the
-   * sender knew.
+   * sender knew before it; absent: of none.
    */
   | {
       readonly type: 'groupcast.revoke'

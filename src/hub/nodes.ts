@@ -42,6 +42,8 @@ export class Nodes {
   #hasLost = false
   /** The longest that credentials can be good for. */
   #lifetimeMs = DAY_MS
+  /** When this node last sent a revocation, in milliseconds since 1970. */
+  #lastSent: number | null = null
 
   constructor(host: NodesHost) {
     this.#host = host
@@ -90,8 +92,10 @@ export class Nodes {
     const at = Date.now()
     const { revocations } = this.#host
     revocations.forget(at - this.#lifetimeMs)
-    const oldest = Math.min(at, revocations.oldest ?? at)
-    const json = encodeNodeMessage({ type: 'groupcast.revoke', identity, at, oldest })
+    // The last that was sent may not have come back yet.
+    const before = [revocations.oldest, this.#lastSent].filter((time) => time !== null)
+    const json = encodeNodeMessage({ type: 'groupcast.revoke', identity, at, ...oldestOf(before) })
+    this.#lastSent = at
     await this.#host.layer.groupSend(NODES_GROUP, json)
   }
 
@@ -150,11 +154,16 @@ export class Nodes {
     if (first === undefined || first.at < Date.now() - this.#lifetimeMs) return
     const bytes = kept.reduce((sum, json) => sum + Buffer.byteLength(json), 0)
     const isFull = kept.length >= KEPT.count || bytes > KEPT.bytes - MOST_BYTES
-    // Whoever sent one of them knew of an older one that is not among them.
+    // Whoever sent one of them knew of an older one that is not among them. Many are made in one millisecond: the first of those that are
+    // kept had none before it, or that one is gone.
     const start = revocations.reduce((least, { at }) => Math.min(least, at), first.at)
-    const isTrimmed = revocations.some(({ oldest = start }) => oldest < start)
+    const isTrimmed = first.oldest !== undefined || revocations.some(({ oldest = start }) => oldest < start)
     if (isFull || isTrimmed || this.#hasLost) this.#host.revocations.missing(first.at)
   }
+}
+
+function oldestOf(times: readonly number[]): { oldest?: number } {
+  return times.length === 0 ? {} : { oldest: Math.min(...times) }
 }
 
 function revocationOf(json: string): Extract<NodeMessage, { type: 'groupcast.revoke' }>[] {

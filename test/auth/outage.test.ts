@@ -2,7 +2,7 @@
 import { type AuthenticationRequest, memoryBroker, memoryLayer } from 'groupcast'
 import { tokens } from 'groupcast/auth'
 import { manualClock } from 'groupcast/testing'
-import { expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { ERRORS } from '../../src/errors.ts'
 import { encodeNodeMessage } from '../../src/hub/node-message.ts'
 import { NODES_GROUP } from '../../src/names.ts'
@@ -10,6 +10,10 @@ import { startTestHub, type TestHub } from '../support/hub-server.ts'
 import { severableLayer } from '../support/severable-layer.ts'
 import { until, within } from '../support/until.ts'
 import { now, SECRET, token } from './forge.ts'
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
 
 const authenticate = tokens({ key: { algorithm: 'HS256', secret: SECRET } })
 const headers = (text: string) => ({ Authorization: `Bearer ${text}` })
@@ -91,6 +95,21 @@ test('the same where the layer had no room for more of them', async () => {
   const here = await startTestHub({ authenticate: aged, layer: memoryLayer({ broker }) })
   await here.hub.revoke('victim')
   for (let n = 0; n < 100; n++) await here.hub.revoke(`u${n}`)
+  const late = await startTestHub({ authenticate: aged, layer: memoryLayer({ broker }) })
+  expect(await statusOf(late, 'victim', 10)).toBe(ERRORS.revoked.httpStatus)
+  expect(await statusOf(late, 'bob', 10)).toBe(ERRORS.revoked.httpStatus)
+  expect(await statusOf(late, 'bob', -1)).toBe(200)
+})
+
+test('the same where all were revoked within one millisecond', async () => {
+  // By their times alone the first that the layer still had could not be told from the first of all, and the victim was let in.
+  const time = Date.now()
+  vi.spyOn(Date, 'now').mockReturnValue(time)
+  const broker = memoryBroker({ maxHistoryBytes: 4_096 })
+  const here = await startTestHub({ authenticate: aged, layer: memoryLayer({ broker }) })
+  await Promise.all(
+    ['victim', ...Array.from({ length: 100 }, (_, n) => `u${n}`)].map((id) => here.hub.revoke(id)),
+  )
   const late = await startTestHub({ authenticate: aged, layer: memoryLayer({ broker }) })
   expect(await statusOf(late, 'victim', 10)).toBe(ERRORS.revoked.httpStatus)
   expect(await statusOf(late, 'bob', 10)).toBe(ERRORS.revoked.httpStatus)

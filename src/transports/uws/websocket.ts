@@ -145,19 +145,14 @@ class Handshake implements Waiting {
     const { protocol } = this.#plan
     const link = new WebSocketLink(this.#owner, this.#format, this.#gate.limits, this.#denial)
     const upgrade = () => response.upgrade<UserData>({ link }, this.#key, protocol ?? '', '', this.#context)
-    if (isInside(this)) {
-      // It is corked: the head and what the hub says first leave in one write.
-      upgrade()
-      link.open()
-      if (link.isToClose) setImmediate(() => link.upgraded())
-      else link.upgraded()
-      return
-    }
-    // Uncorked, each header would be a write. But builds before July 2026 look behind the socket for the state of the response, at the end of the `cork` in which it was upgraded,
-    // and close the socket if something else was put there meanwhile. So nothing is done in there that takes memory.
-    response.cork(upgrade)
+    const isCorked = isInside(this)
+    // Uncorked, each header would be a write. But at the end of a `cork` builds before July 2026 look behind the socket that was upgraded in it for the
+    // state of the response, and close it if something else was put there meanwhile. So nothing is done in there that takes memory.
+    if (isCorked) upgrade()
+    else response.cork(upgrade)
     link.open()
-    link.upgraded()
+    if (isCorked && link.isToClose) setImmediate(() => link.upgraded())
+    else link.upgraded()
   }
 }
 
