@@ -39,10 +39,17 @@ test('other requests are answered by the program itself, and send nothing', asyn
   expect(texts).toEqual([HELLO])
 })
 
+/** A page has loaded before its stream is open, and what is sent before is not for it: under load an event never came. */
+const openListening: typeof openPages = async (...given) => {
+  const pages = await openPages(...given)
+  await Promise.all(pages.map((page) => page.waitForFunction('events.readyState === EventSource.OPEN')))
+  return pages
+}
+
 describe('the page', () => {
   testInBrowser('shows on all open pages what one of them sends, as text', async () => {
     const { url } = await startExample(start)
-    const [sender, reader] = await openPages(url, 2)
+    const [sender, reader] = await openListening(url, 2)
     await sender.getByLabel('Text').fill('first')
     await sender.getByRole('button', { name: 'Send' }).click()
     await sender.getByText('first', { exact: true }).waitFor()
@@ -61,7 +68,7 @@ describe('the page', () => {
 
   testInBrowser.for(['light', 'dark'] as const)('can be read in %s colours', async (colorScheme) => {
     const { url } = await startExample(start)
-    const [page] = await openPages(url, 1, { colorScheme })
+    const [page] = await openListening(url, 1, { colorScheme })
     await fetch(url + SEND_HELLO, { method: 'POST' })
     await page.getByRole('listitem').waitFor()
     await expectReadable(page)
@@ -73,7 +80,7 @@ describe('the page', () => {
     const [, line] = /\/\/ (const events = new WebSocket\(.*\))/.exec(html) ?? []
     expect(line).toBeDefined()
 
-    const [page] = await openPages(url, 1)
+    const [page] = await openListening(url, 1)
     const text = page.evaluate<string>(`new Promise((resolve) => {
       ${line}
       events.onopen = () => fetch('/send?text=hi', { method: 'POST' })
