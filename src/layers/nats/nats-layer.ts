@@ -2,6 +2,7 @@ import { ChannelFullError, GroupcastError, MisuseError } from '../../errors.ts'
 import type { HistoryBounds } from '../../history.ts'
 import { Interest } from '../broker/interest.ts'
 import { type Attempt, Lifeline } from '../broker/lifeline.ts'
+import { Patience } from '../broker/patience.ts'
 import { encodeCursor, type Position } from '../cursor.ts'
 import type {
   ChannelLayer,
@@ -28,6 +29,7 @@ export class NatsLayer implements ChannelLayer, SessionHost {
   readonly capabilities = Object.freeze({ replay: true, queues: true, order: 'group' } as const)
   readonly options: ResolvedOptions
   readonly subjects: Subjects
+  readonly patience: Patience
   readonly #lifeline: Lifeline<NatsSession>
   readonly #interest: Interest
   readonly #queues: Queues
@@ -44,6 +46,7 @@ export class NatsLayer implements ChannelLayer, SessionHost {
     const { clock, timeoutMs, lingerMs, capacity, expiryMs } = options
     const refused = (error: Refused) =>
       this.#sayOnce(`Messages of channels cannot be read: ${error.message}`, error)
+    this.patience = new Patience(clock, timeoutMs)
     this.#queues = new Queues({ subjects: this.subjects, capacity, expiryMs, lingerMs, clock, refused })
     this.#interest = new Interest({
       subscribe: async (group) => this.#lifeline.session?.subscribe(group),

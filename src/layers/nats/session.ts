@@ -2,6 +2,7 @@ import type { ConnectionOptions, Msg, MsgHdrs } from '@nats-io/transport-node'
 import type { HistoryBounds } from '../../history.ts'
 import { type Deferred, deferred } from '../broker/deferred.ts'
 import type { Attempt, Session } from '../broker/lifeline.ts'
+import type { Patience } from '../broker/patience.ts'
 import { encodeCursor, type Position } from '../cursor.ts'
 import type { LayerPublication, LayerRecovery, ReplayedPublication } from '../layer.ts'
 import { Eras } from './eras.ts'
@@ -19,6 +20,8 @@ export interface SessionHost {
   readonly nodeId: string
   readonly subjects: Subjects
   readonly options: ResolvedOptions
+  /** With reading what was missed. */
+  readonly patience: Patience
   /** What a group may keep, as far as this layer can; `null`: no history. */
   boundsOf(group: string, history: OpenedHistory): HistoryBounds | null
   deliver(group: string, publication: LayerPublication): void
@@ -75,8 +78,6 @@ interface Early {
 const FEW_READS = 4
 /** The server's clock is compared so often. */
 const CLOCK_EVERY_MS = 60_000
-/** Of the time for opening a session, what reading what was missed may take. */
-const RECOVERY_SHARE = 0.5
 
 /** What groups got while this node was away. */
 interface Missed {
@@ -597,17 +598,12 @@ export class NatsSession implements Session {
     if (after === null || this.history.eras.sequenceOf(after, end) === undefined) return null
     const messages = new Map<string, KeptPublication[]>(groups.map((group) => [group, []]))
     if (groups.length === 0) return { messages, proof: { horizon: 0, mostMessages: 0 } }
-    const { clock, timeoutMs } = this.#host.options
-    const tooLong = deferred<'too long'>()
-    const stopTimer = clock.after(timeoutMs * RECOVERY_SHARE, () => tooLong.resolve('too long'))
-    try {
-      // Otherwise one that never gets so far would be tried for ever.
-      const reading = this.#readAll(after.sequence, end, messages)
-      reading.catch(() => {})
-      if ((await Promise.race([reading, tooLong.promise])) === 'too long') return null
-    } finally {
-      stopTimer()
-    }
+    const reading = this.#host.patience.during(async (tooLong) => {
+      const all = this.#readAll(after.sequence, end, messages).then(() => messages)
+      all.catch(() => {})
+      return Promise.race([all, tooLong])
+    })
+    if ((await reading) === null) return null
     const proof = await this.proof(after.sequence)
     return after.sequence >= proof.horizon ? { messages, proof } : null
   }

@@ -1,8 +1,8 @@
 import { ChannelFullError, GroupcastError, MisuseError } from '../../errors.ts'
-import { deferred } from '../broker/deferred.ts'
 import { Interest } from '../broker/interest.ts'
 import type { Attempt } from '../broker/lifeline.ts'
 import { Lifeline } from '../broker/lifeline.ts'
+import { Patience } from '../broker/patience.ts'
 import { isFatal, refusalOf } from '../broker/redis-errors.ts'
 import { decodeCursor } from '../cursor.ts'
 import type {
@@ -16,16 +16,13 @@ import type {
 } from '../layer.ts'
 import { Deliveries } from './deliveries.ts'
 import { historyLost } from './errors.ts'
-import { type RedisHistory, scan } from './history.ts'
+import { scan } from './history.ts'
 import { Keys } from './keys.ts'
 import type { RedisParts } from './options.ts'
 import { Queues } from './queues.ts'
 import type { Address } from './servers.ts'
 import { RedisSession } from './session.ts'
 import type { Listener } from './wire.ts'
-
-/** Of the time for opening a session, when reading what was missed ends. */
-const RECOVERY_SHARE = 0.5
 
 /** A started layer. */
 interface Node {
@@ -42,6 +39,7 @@ export class RedisLayer implements ChannelLayer {
   readonly #parts: RedisParts
   readonly #keys: Keys
   readonly #queues: Queues
+  readonly #patience: Patience
   #node: Node | null = null
   #isClosed = false
   /** Nodes of a Cluster, the last that were known first. */
@@ -60,6 +58,7 @@ export class RedisLayer implements ChannelLayer {
       order: parts.seeds === null ? 'sender' : 'group',
     })
     this.#keys = new Keys(parts.prefix, parts.seeds !== null)
+    this.#patience = new Patience(parts.clock, parts.timeoutMs)
     this.#queues = new Queues({ ...parts, keys: this.#keys, refused: refusedRead })
   }
 
@@ -225,27 +224,15 @@ export class RedisLayer implements ChannelLayer {
     // First subscribed, then asked what was missed: nothing falls between. What is in both is told by its number.
     const kept = groups.filter((group) => start.historyOf(group) !== null)
     const after = deliveries.position
-    const replaying = after === null ? null : this.#read(history, kept, after)
+    // What connecting took is another matter: a server that stood still is no reason to give up what it has.
+    const replaying =
+      after === null ? null : this.#patience.during((tooLong) => history.recover(kept, after, tooLong))
     const [missed, reached] = await Promise.all([replaying, session.fence()])
     attempt.signal.throwIfAborted()
     interest.restored(groups)
     deliveries.resume(missed, decodeCursor(reached) ?? hello)
     this.#queues.attach(wire)
     this.#warn(start.sink, session.eviction)
-  }
-
-  /** What groups got after a position, or that it is too much. */
-  async #read(history: RedisHistory, groups: readonly string[], after: string): Promise<Replay> {
-    const { clock, timeoutMs } = this.#parts
-    // Otherwise a node that has missed more than it can read in time would be tried for ever. What connecting took is another matter: a server that stood still is no reason
-    // to give up what it has.
-    const tooLong = deferred<null>()
-    const stopTimer = clock.after(timeoutMs * RECOVERY_SHARE, () => tooLong.resolve(null))
-    try {
-      return await history.recover(groups, after, tooLong.promise)
-    } finally {
-      stopTimer()
-    }
   }
 
   #nextSeeds(): readonly Address[] | null {
