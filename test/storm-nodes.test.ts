@@ -3,7 +3,7 @@
  * killed with SIGKILL and comes back. The nodes are processes of their own.
  */
 import { connect } from 'groupcast/client'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest'
 import { HubProcess } from '../bench/lib/storm/hub-process.mjs'
 import { LanePublisher } from '../bench/lib/storm/publisher.mjs'
 import { between, chooseSeed, seeded } from '../bench/lib/storm/random.mjs'
@@ -85,6 +85,13 @@ async function pass(startBroker: () => Promise<Broker>, { nodes, kills }: Weathe
   })
   const random = seeded(seed)
   let isOver = false
+  // A test that runs out of time says nothing else.
+  let stage = 'clients come'
+  onTestFailed(() => {
+    const { absent, incomplete } = storm
+    const counts = `${ledger.acknowledged} acknowledged, ${publisher.failures} failures, ${absent.length} absent, ${incomplete.length} incomplete`
+    console.error(`It was as far as: ${stage}; ${counts}`)
+  })
   const published = publisher.run({ rate: 400, groups: storm.groups, random, until: () => isOver })
   await storm.begin()
   const more = async () => {
@@ -92,17 +99,25 @@ async function pass(startBroker: () => Promise<Broker>, { nodes, kills }: Weathe
     await until('there are enough messages', () => ledger.acknowledged >= enough)
   }
   for (let kill = 0; kill < kills; kill++) {
+    stage = `messages before kill ${kill + 1}`
     await more()
+    stage = `kill ${kill + 1}`
     await broker.restart()
   }
+  stage = 'messages after all kills'
   for (let turn = kills; turn < 3; turn++) await more()
   isOver = true
+  stage = 'the last answers'
   await published
   storm.proxy.calm()
+  stage = 'clients come back'
   await until('everybody is there', () => storm.absent.length === 0)
+  stage = 'the last messages'
   await publisher.finish(storm.groups)
+  stage = 'clients have all'
   await until('everybody has the last messages', () => storm.incomplete.length === 0).catch(() => {})
   const complaints = storm.incomplete.map(({ complaint }) => complaint)
+  stage = 'the end'
   return { ...(await storm.end()), complaints, failures: publisher.failures }
 }
 
