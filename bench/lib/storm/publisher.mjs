@@ -25,14 +25,20 @@ export class LanePublisher {
 
   /** Publishes the next message of a group. @param {string} group @returns {Promise<boolean>} whether it was acknowledged */
   send(group) {
+    return this.#send(group, () => false)
+  }
+
+  /** @param {string} group @param {() => boolean} isOver it need not be sent any more */
+  #send(group, isOver) {
     const last = this.#lanes.get(group) ?? Promise.resolve(true)
-    const sent = last.then(() => this.#post(group))
+    const sent = last.then(() => !isOver() && this.#post(group))
     this.#lanes.set(group, sent)
     return sent
   }
 
   /**
-   * Publishes at a rate to groups at random, whatever the hub does.
+   * Publishes at a rate to groups at random, whatever the hub does. What waits in a lane at the end is not sent: behind a hub that answers late that
+   * may be minutes.
    *
    * @param {{ rate: number, groups: readonly string[], random: () => number, until: () => boolean }} load
    */
@@ -41,7 +47,7 @@ export class LanePublisher {
     let sent = 0
     while (!until()) {
       const due = ((performance.now() - startMs) * rate) / 1000
-      for (; sent < due; sent++) this.send(pick(random, groups))
+      for (; sent < due; sent++) this.#send(pick(random, groups), until)
       await new Promise((resolve) => setTimeout(resolve, TICK_MS))
     }
     await Promise.all(this.#lanes.values())
