@@ -88,7 +88,7 @@ export default defineConfig({
       },
     ],
     // Most of the time tests wait for sockets, processes and browsers: more workers than cores use it.
-    maxWorkers: 4,
+    maxWorkers: 5,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // CI counts from the runner's own report.

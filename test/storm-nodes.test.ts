@@ -14,7 +14,7 @@ import { until } from './support/until.ts'
 
 const CLIENTS = 24
 /** Between two kills of the broker at least so many more messages are acknowledged. */
-const MESSAGES = [150, 300] as const
+const MESSAGES = [100, 200] as const
 
 interface Broker {
   /** What the nodes are configured with. */

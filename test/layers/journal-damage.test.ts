@@ -123,7 +123,7 @@ test('a byte changed anywhere never gives anything but the truth, or nothing', a
         rmSync(changed, { recursive: true })
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 150 },
   )
   // Every byte counts.
   expect(whole).toBe(0)
@@ -262,6 +262,6 @@ test('many restarts, kills and loads end in what a list would have', async () =>
         await layer.close()
       },
     ),
-    { numRuns: 40 },
+    { numRuns: 25 },
   )
 }, 120_000)

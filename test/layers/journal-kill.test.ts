@@ -10,7 +10,7 @@ import { memoryLayer } from '../../src/layers/memory.ts'
 import { newDirectory } from './journal-support.ts'
 
 const CHILD = new URL('./journal-child.mjs', import.meta.url).pathname
-const RUNS = 12
+const RUNS = 8
 /** Fewer than a group keeps, less what may not be acknowledged yet. */
 const SURE = 100
 

@@ -27,7 +27,11 @@ export async function openPage(
   path = '/',
   options: BrowserContextOptions = {},
 ): Promise<WatchedPage> {
-  const context = await browser.newContext({ viewport: { width: 1360, height: 820 }, ...options })
+  // What moves is drawn by the processor here.
+  const context = await browser.newContext({
+    ...{ viewport: { width: 1360, height: 820 }, reducedMotion: 'reduce' },
+    ...options,
+  })
   const page = await context.newPage()
   const offences: string[] = []
   const { host } = new URL(serverUrl)
