@@ -7,7 +7,7 @@ import { loadLayers } from './dist.mjs'
 
 /**
  * @typedef {object} EndOptions
- * @property {'layer' | 'pub-sub' | 'redis-stream' | 'redis-queue' | 'nats' | 'jet-stream'} kind
+ * @property {'layer' | 'pub-sub' | 'django-pub-sub' | 'redis-stream' | 'redis-queue' | 'nats' | 'jet-stream'} kind
  * @property {string} url of the broker, as the configuration names it; `memory` for one node
  * @property {boolean} hasHistory whether the group keeps what is sent
  * @property {boolean} hears whether it gets messages; else it only sends
@@ -30,6 +30,7 @@ export function openEnd(options, got) {
 const KINDS = {
   layer: openLayer,
   'pub-sub': openPubSub,
+  'django-pub-sub': openDjangoPubSub,
   'redis-stream': openRedisStream,
   'redis-queue': openRedisQueue,
   nats: (options, got) => openNats(options, got, false),
@@ -72,6 +73,33 @@ async function openPubSub({ url, hears }, got) {
   return ONLY_HEARS
 }
 
+/**
+ * The same with the bytes that channels_redis sends and takes: msgpack, by the usual library.
+ *
+ * @param {EndOptions} options @param {(text: string) => void} got @returns {Promise<End>}
+ */
+async function openDjangoPubSub({ url, hears }, got) {
+  const client = await redisAt(url)
+  const { pack, unpack } = await msgpack()
+  if (!hears) return { publish: (text) => client.publish(GROUP, pack(text)) }
+  client.on('messageBuffer', (_channel, bytes) => got(unpack(bytes)))
+  await client.subscribe(GROUP)
+  return ONLY_HEARS
+}
+
+async function msgpack() {
+  const { Decoder, Encoder } = await import('@msgpack/msgpack')
+  const encoder = new Encoder()
+  const decoder = new Decoder()
+  return {
+    pack(/** @type {string} */ text) {
+      const { buffer, byteOffset, byteLength } = encoder.encode(JSON.parse(text))
+      return Buffer.from(buffer, byteOffset, byteLength)
+    },
+    unpack: (/** @type {Uint8Array} */ bytes) => JSON.stringify(decoder.decode(bytes)),
+  }
+}
+
 // What history is at the least: a number, a place in a stream that forgets the oldest, and the message with its number to all who listen.
 const KEEP = `
 local n = redis.call('INCR', KEYS[1])
@@ -101,15 +129,18 @@ return 1`
 /** @param {EndOptions} options @param {(text: string) => void} got @returns {Promise<End>} */
 async function openRedisQueue({ url, hears }, got) {
   const client = await redisAt(url)
+  const { pack, unpack } = await msgpack()
   if (hears) {
     await client.del(QUEUE)
     await client.zadd(GROUP, 0, QUEUE)
-    void readQueue(client, got)
+    void readQueue(client, (bytes) => got(unpack(bytes)))
     return ONLY_HEARS
   }
   client.defineCommand('fanOut', { numberOfKeys: 1, lua: FAN_OUT })
   let score = 0
-  return { publish: (/** @type {string} */ text) => /** @type {any} */ (client).fanOut(GROUP, ++score, text) }
+  return {
+    publish: (/** @type {string} */ text) => /** @type {any} */ (client).fanOut(GROUP, ++score, pack(text)),
+  }
 }
 
 /** Loaded when it is asked for: an end has one client library. @param {string} url */
@@ -118,11 +149,11 @@ async function redisAt(url) {
   return new Redis(url)
 }
 
-/** @param {import('ioredis').Redis} client @param {(text: string) => void} got */
+/** @param {import('ioredis').Redis} client @param {(bytes: Buffer) => void} got */
 async function readQueue(client, got) {
   for (;;) {
-    const answer = await client.bzpopmin(QUEUE, 0)
-    if (answer !== null) got(answer[1])
+    const answer = await client.bzpopminBuffer(QUEUE, 0)
+    if (answer !== null) got(/** @type {Buffer} */ (answer[1]))
   }
 }
 

@@ -48,7 +48,7 @@ const CASES = [
     layerUrl: (url) => `django+${url}${CORE}`,
   },
   {
-    ...{ name: 'django pubsub', broker: 'redis', hasHistory: false, client: 'pub-sub' },
+    ...{ name: 'django pubsub', broker: 'redis', hasHistory: false, client: 'django-pub-sub' },
     layerUrl: (url) => `django+${url}?protocol=pubsub`,
   },
 ]
