@@ -4,6 +4,7 @@ import type { Clock } from '../../clock.ts'
 const SWEEP_MS = 100
 
 interface Flight {
+  readonly operation: Promise<unknown>
   readonly reject: (error: unknown) => void
   readonly until: number
 }
@@ -18,6 +19,8 @@ export class Flights {
   readonly #tooLate: () => unknown
   /** Oldest first, as all wait equally long. */
   readonly #flights = new Set<Flight>()
+  /** What was begun last, while it is under way. */
+  #last: { readonly operation: Promise<unknown>; readonly outcome: Promise<unknown> } | null = null
   #stopTimer: (() => void) | null = null
 
   /** @param tooLate makes the error of an operation that was not answered in time */
@@ -31,10 +34,16 @@ export class Flights {
     return this.#flights.size
   }
 
-  /** What the operation settles with, unless {@link fail} or the deadline comes first. */
-  follow<T>(operation: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const flight = { reject, until: this.#clock.now() + this.#timeoutMs }
+  /**
+   * What the operation settles with, unless {@link fail} or the deadline comes first.
+   *
+   * @param explain makes of what it rejects with what is thrown
+   */
+  follow<T>(operation: Promise<T>, explain: (error: unknown) => unknown = same): Promise<T> {
+    // Of one turn many may wait for the same answer.
+    if (operation === this.#last?.operation) return this.#last.outcome as Promise<T>
+    const outcome = new Promise<T>((resolve, reject) => {
+      const flight = { operation, reject, until: this.#clock.now() + this.#timeoutMs }
       this.#flights.add(flight)
       this.#stopTimer ??= this.#clock.after(SWEEP_MS, () => this.#sweep())
       operation.then(
@@ -44,16 +53,19 @@ export class Flights {
         },
         (error) => {
           this.#land(flight)
-          reject(error)
+          reject(explain(error))
         },
       )
     })
+    this.#last = { operation, outcome }
+    return outcome
   }
 
   /** Nothing will be answered any more. */
   fail(error: unknown): void {
     for (const { reject } of this.#flights) reject(error)
     this.#flights.clear()
+    this.#last = null
     this.#stopTimer?.()
     this.#stopTimer = null
   }
@@ -61,6 +73,7 @@ export class Flights {
   // The timer runs out by itself: to set one for each of many short operations would cost more than the operations.
   #land(flight: Flight): void {
     this.#flights.delete(flight)
+    if (this.#last?.operation === flight.operation) this.#last = null
   }
 
   #sweep(): void {
@@ -68,9 +81,13 @@ export class Flights {
     const now = this.#clock.now()
     for (const flight of this.#flights) {
       if (flight.until > now) break
-      this.#flights.delete(flight)
+      this.#land(flight)
       flight.reject(this.#tooLate())
     }
     if (this.#flights.size > 0) this.#stopTimer = this.#clock.after(SWEEP_MS, () => this.#sweep())
   }
+}
+
+function same(error: unknown): unknown {
+  return error
 }

@@ -65,6 +65,7 @@ export class Lifeline<S extends Session> {
   readonly #waiting = new Set<{ resolve: (session: S) => void; reject: (error: unknown) => void }>()
   /** Since the last session was lost. */
   readonly #reported = new Set<string>()
+  readonly #explain = (error: unknown) => this.#errorOf(error)
   #session: S | null = null
   #reason = 'It has not been started.'
   /** What status() said last. */
@@ -101,15 +102,17 @@ export class Lifeline<S extends Session> {
    * @throws {GroupcastError} `layer-unavailable`: nothing has happened; `layer-timeout`: it may have; `hub-closed`; and what the operation
    *   throws of groupcast's own errors
    */
-  async run<T>(operation: (session: S) => Promise<T>): Promise<T> {
-    this.#assertOpen()
+  run<T>(operation: (session: S) => Promise<T>): Promise<T> {
     const session = this.#session
-    if (session === null) throw this.#unavailable()
+    if (session === null || this.isClosed)
+      return Promise.reject(this.isClosed ? closed() : this.#unavailable())
+    let answer: Promise<T>
     try {
-      return await this.#flights.follow(operation(session))
+      answer = operation(session)
     } catch (error) {
-      throw this.#errorOf(error)
+      return Promise.reject(this.#errorOf(error))
     }
+    return this.#flights.follow(answer, this.#explain)
   }
 
   /** The session, or the next one: for what waits through a break. @throws {GroupcastError} `hub-closed`; the signal's reason */

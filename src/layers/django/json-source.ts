@@ -11,6 +11,9 @@ export function readJson(text: string, sink: ValueSink): void {
 
 const SPACE = /[ \t\r\n]*/y
 const NUMBER = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?/y
+/** A text that means what it says. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON has them as escapes only.
+const PLAIN = /"[^"\\\u0000-\u001f]*"/y
 const BACKSLASH = 0x5c
 
 const WORDS: readonly (readonly [word: string, take: (sink: ValueSink) => void])[] = [
@@ -94,6 +97,11 @@ class JsonSource {
 
   #string(): string {
     const start = this.#at
+    PLAIN.lastIndex = start
+    if (PLAIN.test(this.#text)) {
+      this.#at = PLAIN.lastIndex
+      return this.#text.slice(start + 1, this.#at - 1)
+    }
     let end = this.#text.indexOf('"', start + 1)
     while (end !== -1 && this.#isEscaped(end)) end = this.#text.indexOf('"', end + 1)
     if (end === -1) this.#fail()

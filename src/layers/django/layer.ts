@@ -90,10 +90,11 @@ export class DjangoLayer implements ChannelLayer {
       )
     }
     const encoded = this.#encode(json)
-    await lifeline.run(async (session) => {
+    await lifeline.run<unknown>(async (session) => {
       if (nodeOf(channel) !== nodeId) return session.send(channel, encoded)
       // What lives here needs no way around; and only so a full queue is noticed.
       if (!inbox.push(channel, json)) throw new ChannelFullError(channel)
+      return null
     })
   }
 

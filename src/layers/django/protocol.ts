@@ -47,9 +47,9 @@ export interface DjangoSession extends Session {
   groupDiscard(group: string): Promise<void>
   /** Resolves when all has come that was sent to the group before; see {@link Interest}. */
   fence(group: string): Promise<void>
-  groupSend(group: string, encoded: Buffer): Promise<void>
+  groupSend(group: string, encoded: Buffer): Promise<unknown>
   /** @throws {ChannelFullError} */
-  send(channel: string, encoded: Buffer): Promise<void>
+  send(channel: string, encoded: Buffer): Promise<unknown>
   flush(): Promise<void>
 }
 

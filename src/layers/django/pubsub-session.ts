@@ -95,13 +95,13 @@ export class PubsubSession implements DjangoSession {
     return this.unsubscribe(this.#options.topics.ofGroup(group))
   }
 
-  groupSend(group: string, encoded: Buffer): Promise<void> {
+  groupSend(group: string, encoded: Buffer): Promise<unknown> {
     return this.send(this.#options.topics.ofGroup(group), encoded)
   }
 
-  async send(topic: string, encoded: Buffer): Promise<void> {
+  send(topic: string, encoded: Buffer): Promise<unknown> {
     const { envelope } = this.#options.node.settings
-    await this.#publish(this.#hostOf(topic), topic, envelope.seal(encoded))
+    return this.#publish(this.#hostOf(topic), topic, envelope.seal(encoded))
   }
 
   async subscribe(topic: string): Promise<void> {

@@ -93,11 +93,11 @@ export class NatsLayer implements ChannelLayer, SessionHost {
   }
 
   groupSend(group: string, json: string): Promise<string | null> {
-    return this.#lifeline.run(async (session) => {
-      if (this.boundsOf(group, session.history) !== null) return session.append(group, json)
-      await session.publish(group, json)
-      return null
-    })
+    return this.#lifeline.run<string | null>((session) =>
+      this.boundsOf(group, session.history) === null
+        ? session.publish(group, json)
+        : session.append(group, json),
+    )
   }
 
   // --- History ---

@@ -223,7 +223,7 @@ export class NatsSession implements Session {
   }
 
   /** Sends to a group that keeps no history. Resolves when the server has it. */
-  publish(group: string, json: string): Promise<void> {
+  publish(group: string, json: string): Promise<null> {
     return this.#wire.publishConfirmed(this.#host.subjects.group(group), json)
   }
 
@@ -233,7 +233,7 @@ export class NatsSession implements Session {
   }
 
   /** Sends to something on another node. Resolves when the server has it. */
-  pushTo(nodeId: string, channel: string, json: string): Promise<void> {
+  pushTo(nodeId: string, channel: string, json: string): Promise<null> {
     return this.#wire.publishConfirmed(this.#host.subjects.node(nodeId, channel), json)
   }
 

@@ -43,6 +43,8 @@ export class Wire {
   readonly #requests = new Map<string, { readonly subject: string; readonly answer: Deferred<Msg> }>()
   /** How often publishing on a subject was denied. */
   readonly #denials = new Map<string, number>()
+  /** Of what was sent in this turn, by subject. */
+  readonly #confirming = new Map<string, Promise<null>>()
   readonly #gone = deferred<never>()
   #isGone = false
   #tokens = 0
@@ -118,12 +120,29 @@ export class Wire {
     this.#connection.publish(subject, bytes, options)
   }
 
-  /** Resolves when the server has it. @throws {Refused} without the permission */
-  async publishConfirmed(subject: string, text: string): Promise<void> {
+  /**
+   * Resolves when the server has it. What one turn sends to one subject has one fate, and one promise of it.
+   *
+   * @throws {Refused} without the permission
+   */
+  publishConfirmed(subject: string, text: string): Promise<null> {
+    try {
+      this.publish(subject, text)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    const known = this.#confirming.get(subject)
+    if (known !== undefined) return known
+    const confirming = this.#confirmed(subject)
+    this.#confirming.set(subject, confirming)
+    return confirming
+  }
+
+  async #confirmed(subject: string): Promise<null> {
     const denials = this.#denials.get(subject)
-    this.publish(subject, text)
     await this.flush()
     if (this.#denials.get(subject) !== denials) throw denied('publish', subject)
+    return null
   }
 
   /** Sends and resolves with the first answer. @throws {Refused} when nobody listens there, and without the permission */
@@ -162,6 +181,7 @@ export class Wire {
   flush(): Promise<void> {
     this.#flushing ??= Promise.resolve().then(() => {
       this.#flushing = null
+      this.#confirming.clear()
       return Promise.race([this.#roundTrip(), this.#gone.promise])
     })
     return this.#flushing

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { errorCodeOf, MisuseError } from '../../../src/errors.ts'
 import { Backoff } from '../../../src/layers/broker/backoff.ts'
+import { deferred } from '../../../src/layers/broker/deferred.ts'
 import { type Attempt, Lifeline, type Session } from '../../../src/layers/broker/lifeline.ts'
 import type { LayerStatus } from '../../../src/layers/layer.ts'
 import { manualClock } from '../../../src/testing/index.ts'
@@ -236,4 +237,19 @@ describe('a lifeline', () => {
     await expect(lifeline.start()).rejects.toThrow('no such database')
     expect(clock.pending).toBe(0)
   })
+})
+
+// Thousands of publications of one turn wait for one answer: each had a promise and a deadline of its own.
+test('operations with the same answer share its outcome, those begun after it do not', async () => {
+  const { lifeline, clock } = fakeLifeline()
+  await lifeline.start()
+  const answer = deferred<number>()
+  const first = lifeline.run(() => answer.promise)
+  expect(lifeline.run(() => answer.promise)).toBe(first)
+  const other = lifeline.run(async () => 2)
+  expect(await other).toBe(2)
+  clock.advance(1_101)
+  expect(errorCodeOf(await first.catch((error) => error))).toBe('layer-timeout')
+  answer.resolve(1)
+  expect(await lifeline.run(() => answer.promise)).toBe(1)
 })
