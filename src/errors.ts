@@ -418,7 +418,7 @@ export class GroupcastError extends Error implements HasErrorCode {
 
 /**
  * Thrown (or rejected with) by an application's hook to say: the client is at fault. The connection or request ends
- * with this code, the client is told the `reason`, and nothing goes to `onError`.
+ * with this code, the client is told the `reason`, and nothing goes to `onError`. It has no stack trace.
  *
  * @example
  * async connect(connection) {
@@ -438,7 +438,12 @@ export class Refusal extends GroupcastError {
     reason?: string,
     { retryAfterMs = null }: { readonly retryAfterMs?: number | null } = {},
   ) {
+    assertErrorCode(code)
+    // It is for a client, and floods of clients are refused: where it was made costs more to find out than the rest of a refusal (bench: soak).
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
     super(code, reason)
+    Error.stackTraceLimit = stackTraceLimit
     if (reason !== undefined && typeof reason !== 'string') {
       throw new MisuseError('invalid-option', 'The reason of a Refusal is a text that the client may read.')
     }

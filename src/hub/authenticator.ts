@@ -69,14 +69,14 @@ export class Authenticator {
       return Promise.reject(new Refusal('authentication-unavailable'))
     }
     return new Promise((resolve, reject) => {
-      const abort = new AbortController()
+      const wait = new Wait()
       /** Once: nobody waits any more. */
       const settle = (settleAs: () => void) => {
-        if (abort.signal.aborted) return
+        if (wait.isOver) return
         cancel()
         this.#attempts.delete(question.asker)
         this.#waiting.delete(start)
-        abort.abort()
+        wait.end()
         settleAs()
       }
       const fail = (error: unknown) => settle(() => reject(error))
@@ -87,7 +87,7 @@ export class Authenticator {
           return
         }
         const leave = this.#enter(question)
-        this.#call(question, abort.signal)
+        this.#call(question, wait)
           .then((answer) => settle(() => resolve(answer)), fail)
           .finally(leave)
       }
@@ -136,15 +136,15 @@ export class Authenticator {
   }
 
   /** Whatever throws or rejects, the hook or the reading of the request, the promise rejects: its place is given back in one place. */
-  async #call<Answer>(question: Question<Answer>, signal: AbortSignal): Promise<Answer> {
+  async #call<Answer>(question: Question<Answer>, wait: Wait): Promise<Answer> {
     const { hook, request, token, identity, accept } = question
     const { allowedOrigins, meters } = this.#host
     try {
       const given = await hook(
-        new ClientsRequest(request, token ?? tokenOf(request), identity, signal, allowedOrigins),
+        new ClientsRequest(request, token ?? tokenOf(request), identity, wait, allowedOrigins),
       )
       const found = given === null ? null : asIdentity(given)
-      signal.throwIfAborted()
+      wait.throwIfOver()
       return accept(found)
     } catch (error) {
       // Also of who has left meanwhile: leaving must not make attempts free.
@@ -154,31 +154,58 @@ export class Authenticator {
   }
 }
 
+/** Whether somebody still waits for an answer. The signal is made for hooks that look at it: most do not, and to abort one costs more than most hooks (bench: soak). */
+class Wait {
+  #controller: AbortController | null = null
+  isOver = false
+
+  get signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController()
+      if (this.isOver) this.#controller.abort()
+    }
+    return this.#controller.signal
+  }
+
+  end(): void {
+    this.isOver = true
+    this.#controller?.abort()
+  }
+
+  throwIfOver(): void {
+    if (this.isOver) throw new Refusal('bad-request', 'Nobody waits for the answer any more.')
+  }
+}
+
 /** The request of a client, with what concerns who it is. */
 class ClientsRequest implements AuthenticationRequest {
   readonly #request: ConnectionRequest
   readonly token: string | null
   readonly identity: Identity | null
-  readonly signal: AbortSignal
+  readonly #wait: Wait
   readonly #mayUseCookies: boolean
 
   constructor(
     request: ConnectionRequest,
     token: string | null,
     identity: Identity | null,
-    signal: AbortSignal,
+    wait: Wait,
     allowedOrigins: readonly string[],
   ) {
     this.#request = request
     this.token = token
     this.identity = identity
-    this.signal = signal
+    this.#wait = wait
     const facts = {
       origin: request.header('origin'),
       host: request.header('host'),
       encrypted: request.encrypted,
     }
     this.#mayUseCookies = mayUseCookies(facts, allowedOrigins)
+  }
+
+  get signal(): AbortSignal {
+    return this.#wait.signal
   }
 
   get method(): string {

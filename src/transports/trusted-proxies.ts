@@ -14,9 +14,13 @@ export function isAddressOrNetwork(text: unknown): text is string {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
 }
 
+/** Of so many addresses it is known whether they are in a list: to find out costs as much as the rest of a refused handshake (bench: soak). */
+const MOST_KNOWN = 1_000
+
 /** Addresses and networks, to be looked in. */
 export class AddressList {
   readonly #list = new BlockList()
+  readonly #known = new Map<string, boolean>()
 
   /** @param entries that {@link isAddressOrNetwork} lets pass */
   constructor(entries: readonly string[]) {
@@ -33,6 +37,15 @@ export class AddressList {
 
   /** Whether an address is among them; of IPv4 also in the mapped form. What is no address is not. */
   has(address: string): boolean {
+    const known = this.#known.get(address)
+    if (known !== undefined) return known
+    const isIn = this.#find(address)
+    if (this.#known.size >= MOST_KNOWN) this.#known.clear()
+    this.#known.set(address, isIn)
+    return isIn
+  }
+
+  #find(address: string): boolean {
     const plain = address.replace(/^::ffff:(?=\d+\.)/i, '')
     const version = isIP(plain)
     return version !== 0 && this.#list.check(plain, version === 6 ? 'ipv6' : 'ipv4')
