@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config'
 
 const source = (path: string) => new URL(path, import.meta.url).pathname
 
-const LONG = ['test/layers/redis/broker-sets.test.ts']
+const LONG = ['test/layers/redis/broker-sets.test.ts', 'test/layers/journal-kill.test.ts']
 
 /** Tests that put something in the place of modules, timers or other things that all files of a process share. */
 const ALONE = ['test/leak.test.ts', 'test/client/reconnecting.test.ts', 'test/server/start.test.ts']
@@ -88,7 +88,7 @@ export default defineConfig({
       },
     ],
     // Most of the time tests wait for sockets, processes and browsers: more workers than cores use it.
-    maxWorkers: 5,
+    maxWorkers: 4,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // CI counts from the runner's own report.
