@@ -63,6 +63,7 @@ export async function start({ port, password = 'open sesame' }) {
       async (form) => {
         const name = form.get('name') ?? ''
         if (!NAME.test(name) || form.get('password') !== password) return null
+        for (const [id, { expiresAt }] of sessions) if (expiresAt <= Date.now()) sessions.delete(id)
         const id = randomBytes(24).toString('base64url')
         sessions.set(id, { name, expiresAt: Date.now() + HOUR_MS })
         await hub.groupSend('news', { type: 'joined', name })
@@ -85,7 +86,8 @@ export async function start({ port, password = 'open sesame' }) {
 
   const page = await readFile(new URL('index.html', import.meta.url))
   const script = await readFile(new URL('page.js', import.meta.url))
-  const server = createServer(async (request, response) => {
+  /** @param {import('node:http').IncomingMessage} request @param {import('node:http').ServerResponse} response */
+  const answer = async (request, response) => {
     const { method, url = '/', headers } = request
     const handle = forms.get(url)
     if (method === 'POST' && handle !== undefined) {
@@ -103,6 +105,13 @@ export async function start({ port, password = 'open sesame' }) {
       response.writeHead(200, { 'Content-Type': type, 'Content-Security-Policy': policy })
       response.end(url === '/' ? page : script)
     } else response.writeHead(404).end()
+  }
+  const server = createServer((request, response) => {
+    answer(request, response).catch(() => {
+      // The client left in the middle of its form, or the hub cannot reach its broker: this request fails, and no other.
+      if (response.headersSent) response.destroy()
+      else response.writeHead(503).end('Try again.')
+    })
   })
   hub.attach(server)
 

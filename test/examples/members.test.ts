@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { start } from '../../examples/members/server.js'
 import { CLIENT_KINDS, type ClientKind, openClient } from '../support/clients.ts'
@@ -55,6 +56,18 @@ describe.each(CLIENT_KINDS)('over %s', (kind) => {
     await login(url, 'ann')
     await until('it is news', () => news.messages.length === 1)
   })
+})
+
+// The listener was an async function that nobody waited for: the process ended with the first form that was cut off.
+test('a client that leaves in the middle of its form ends nothing but its request', async () => {
+  const { url } = await startExample(start)
+  const { port } = new URL(url)
+  const socket = connect(Number(port), '127.0.0.1')
+  socket.write('POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nn')
+  const other = await fetch(url)
+  expect(other.status).toBe(200)
+  socket.resetAndDestroy()
+  await login(url, 'ann')
 })
 
 testInBrowser('the page logs in by its form, and tells who was removed', async () => {
