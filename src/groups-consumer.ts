@@ -102,15 +102,13 @@ function compileRules(
   })
   return (client, action, group) => {
     const rule = compiled.find(({ glob }) => glob.matches(group)) ?? DEFAULT_RULE
-    const permissions = GroupPermissions.of(client.identity?.claims ?? NO_CLAIMS)
+    const permissions = GroupPermissions.of(client.identity)
     if (permissions?.allows(action, group) === false) return false
     return isAmong(rule[action === 'send' ? 'send' : 'join'], client.identity, permissions)
   }
 }
 
 const DEFAULT_RULE: { readonly join: Who; readonly send: Who } = { join: 'anyone', send: 'nobody' }
-
-const NO_CLAIMS = Object.freeze({})
 
 /** @param permissions those that allow it, where there are any */
 function isAmong(who: Who, identity: Client['identity'], permissions: GroupPermissions | null): boolean {

@@ -1,6 +1,7 @@
 /** What a token allows by itself: `{"groupcast":{"join":["chat.*"],"send":["chat.lobby"]}}` among its claims. */
 import { MisuseError } from './errors.ts'
 import { Glob } from './glob.ts'
+import type { Identity } from './identity.ts'
 import { quote } from './names.ts'
 
 /** What a client wants to do to a group: join it, send to it, or get what it has kept. */
@@ -19,7 +20,7 @@ export interface GroupClaims {
 /** Most patterns of one claim: each is compared with a name. */
 const MAX_PATTERNS = 256
 
-/** Of claims that somebody has. */
+/** Of identities. Not of their claims: an application may change those, and give the same object with the next token. */
 const KNOWN = new WeakMap<object, GroupPermissions | null>()
 
 /** The groups that a claim allows. */
@@ -31,19 +32,21 @@ export class GroupPermissions {
   }
 
   /**
-   * The permissions that claims hold; `null`: they say nothing of groups. Made once for an object of claims.
+   * The permissions of an identity, as its claims have them; `null`: there is none, or they say nothing of groups. Read once for each identity.
    *
    * @throws {MisuseError} `invalid-option` for a claim `groupcast` that cannot be read
    */
-  static of(claims: Readonly<Record<string, unknown>>): GroupPermissions | null {
-    const known = KNOWN.get(claims)
+  static of(identity: Identity | null): GroupPermissions | null {
+    if (identity === null) return null
+    const known = KNOWN.get(identity)
     if (known !== undefined) return known
-    const made = GroupPermissions.#read(claims)
-    KNOWN.set(claims, made)
+    const made = GroupPermissions.read(identity.claims)
+    KNOWN.set(identity, made)
     return made
   }
 
-  static #read(claims: Readonly<Record<string, unknown>>): GroupPermissions | null {
+  /** The permissions that claims hold. @throws {MisuseError} as {@link of} */
+  static read(claims: Readonly<Record<string, unknown>>): GroupPermissions | null {
     if (!Object.hasOwn(claims, 'groupcast')) return null
     const claim = claims.groupcast
     if (typeof claim !== 'object' || claim === null || Array.isArray(claim)) throw malformed(claim)

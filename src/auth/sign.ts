@@ -45,7 +45,7 @@ export async function signToken(secret: string | Uint8Array, token: NewToken): P
     throw new MisuseError('invalid-option', `expiresInSeconds is ${given}: it must be a whole number from 1.`)
   }
   const all = { ...claims, ...(groups !== undefined && { groupcast: groups }) }
-  GroupPermissions.of(all)
+  GroupPermissions.read(all)
   const seconds = Math.floor(Date.now() / 1000)
   const jwt = new SignJWT(all)
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT', ...(kid !== undefined && { kid }) })

@@ -108,7 +108,7 @@ function identityOf(
 
 function assertGroupClaims(claims: JWTPayload): void {
   try {
-    GroupPermissions.of(claims)
+    GroupPermissions.read(claims)
   } catch (error) {
     if (error instanceof MisuseError)
       throw invalid('The claim groupcast is malformed: give lists of patterns of groups.')

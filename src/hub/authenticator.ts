@@ -32,6 +32,8 @@ export interface Question<Answer> {
   readonly token?: string
   /** The identity that the connection has. */
   readonly identity: Identity | null
+  /** It asks no hook, and so takes no place of those that do: that of a ticket, which another node may hold. */
+  readonly takesNoPlace?: boolean
   /** What is made of what the hook says, as long as somebody waits for it. May refuse like the hook. */
   readonly accept: (identity: Identity | null) => Answer
 }
@@ -65,7 +67,7 @@ export class Authenticator {
    */
   ask<Answer>(question: Question<Answer>): Promise<Answer> {
     const { limits, clock } = this.#host
-    if (this.#waiting.size >= limits.maxAuthentications * WAITING) {
+    if (question.takesNoPlace !== true && this.#waiting.size >= limits.maxAuthentications * WAITING) {
       return Promise.reject(new Refusal('authentication-unavailable'))
     }
     return new Promise((resolve, reject) => {
@@ -86,14 +88,14 @@ export class Authenticator {
           fail(refusal)
           return
         }
-        const leave = this.#enter(question)
+        const leave = question.takesNoPlace === true ? this.#follow(question) : this.#enter(question)
         this.#call(question, wait)
           .then((answer) => settle(() => resolve(answer)), fail)
           .finally(leave)
       }
       const cancel = clock.after(limits.authenticateTimeoutMs, () => fail(this.#tooLate(question)))
       this.#attempts.set(question.asker, fail)
-      if (this.#running < limits.maxAuthentications) start()
+      if (question.takesNoPlace === true || this.#running < limits.maxAuthentications) start()
       else this.#waiting.add(start)
     })
   }
@@ -101,6 +103,11 @@ export class Authenticator {
   /** Whoever asked has left: what is found out does not matter any more. */
   left(asker: object): void {
     this.#attempts.get(asker)?.(new Refusal('bad-request', 'The client left.'))
+  }
+
+  /** Takes no place. @returns to be called when it has ended */
+  #follow({ request }: Question<unknown>): () => void {
+    return () => this.#host.meters.authenticated(request.remoteAddress)
   }
 
   /** Takes a place, for as long as a hook may take. @returns gives it back */
@@ -251,7 +258,7 @@ const TOKEN_PROTOCOL = 'groupcast.token.'
  *
  * @throws {Refusal} `bad-request` for several, and for a header that begins as if it had one (RFC 6750, section 3.1)
  */
-function tokenOf(request: ConnectionRequest): string | null {
+export function tokenOf(request: ConnectionRequest): string | null {
   const authorization = request.header('authorization')
   const found: string[] = []
   if (authorization !== undefined && /^bearer(?: |$)/i.test(authorization)) {

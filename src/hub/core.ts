@@ -9,7 +9,7 @@ import type { Limits } from '../options.ts'
 import type { Rates } from '../rates.ts'
 import type { ConnectionRequest } from '../transports/backend.ts'
 import type { WireFormat } from '../wire/wire-format.ts'
-import { Authenticator, type Question } from './authenticator.ts'
+import { Authenticator, type Question, tokenOf } from './authenticator.ts'
 import { Backlog } from './backlog.ts'
 import { type ConnectionHost, Counters } from './connection-host.ts'
 import { Connections } from './connections.ts'
@@ -329,8 +329,8 @@ export class HubCore implements ConnectionHost, GateHost {
     const accept = (identity: Identity | null) => {
       if (identity !== null && !connection.isGone) this.#assign(connection, identity, askedAt)
     }
-    const asked = ticket === null ? hook : redeem
-    await this.#ask({ asker: connection, hook: asked, where, request, identity: null, accept })
+    const asked = ticket === null ? { hook } : { hook: redeem, takesNoPlace: true }
+    await this.#ask({ asker: connection, ...asked, where, request, identity: null, accept })
   }
 
   // --- Connections ---
@@ -408,8 +408,7 @@ function newLocalId(): string {
 function ticketOf(request: ConnectionRequest): string | null {
   const [ticket, ...others] = request.query.getAll('ticket')
   if (ticket === undefined) return null
-  const isBearer = /^bearer(?: |$)/i.test(request.header('authorization') ?? '')
-  if (others.length > 0 || isBearer) {
+  if (others.length > 0 || tokenOf(request) !== null) {
     throw new Refusal('bad-request', 'The request has more than one token: give it in one way.')
   }
   return ticket

@@ -1,4 +1,12 @@
-import { ERRORS, type ErrorCode, GroupcastError, isComeBackCode, MisuseError, Refusal } from '../errors.ts'
+import {
+  ERRORS,
+  type ErrorCode,
+  errorCodeOf,
+  GroupcastError,
+  isComeBackCode,
+  MisuseError,
+  Refusal,
+} from '../errors.ts'
 import { Frame } from '../frame.ts'
 import type { Identity } from '../identity.ts'
 import { encodeMessage } from '../message.ts'
@@ -26,8 +34,6 @@ import { Outbox, type OutboxOwner } from './outbox.ts'
 import { Pace } from './pace.ts'
 import { requestedCursor } from './resume.ts'
 import type { Route, RouteMatch } from './router.ts'
-
-const NO_CLAIMS: Identity['claims'] = Object.freeze({})
 
 /** So many reads are counted at once: a client that answers heartbeats, and says nothing else, is hardly ever looked up. */
 const READS = 64
@@ -174,13 +180,13 @@ export class LiveConnection
 
   get isAskable(): boolean {
     if (this.route.consumer.authorize !== undefined) return true
-    return GroupPermissions.of(this.identity?.claims ?? NO_CLAIMS) !== null
+    return this.#permissions !== null
   }
 
   async allows(action: GroupAction, group: string): Promise<boolean> {
     if (!isGroupName(group)) return false
     const { consumer } = this.route
-    const permissions = GroupPermissions.of(this.identity?.claims ?? NO_CLAIMS)
+    const permissions = this.#permissions
     if (permissions?.allows(action, group) === false) return false
     if (consumer.authorize === undefined) return permissions !== null
     return (await consumer.authorize(this, action, group)) === true
@@ -486,19 +492,54 @@ export class LiveConnection
       await this.#leaveDenied()
     } catch (error) {
       // Whatever else it is closes it by itself.
-      if (isOutage(error)) this.#closeWith(error.code)
+      const code = errorCodeOf(error)
+      if (code !== null && (isOutage(error) || code === 'authentication-timeout')) this.#closeWith(code)
       throw error
     }
   }
 
   async #leaveDenied(): Promise<void> {
-    const groups: string[] = []
-    for (const group of [...this.#host.sessions.checkedOf(this)]) {
-      if (await this.#mayStill(group)) continue
-      groups.push(group)
-      await this.leave(group).catch((error) => this.#host.report(error, 'layer', this))
+    const { sessions } = this.#host
+    const permissions = this.#permissions
+    const left: string[] = []
+    const leave = (group: string) => {
+      left.push(group)
+      this.leave(group).catch((error) => this.#host.report(error, 'layer', this))
     }
-    if (groups.length > 0) this.sayLater({ left: { groups } })
+    // What its claims deny needs nobody to be asked: a hook that takes its time must not keep it in these.
+    for (const group of [...sessions.checkedOf(this)])
+      if (permissions?.allows('join', group) === false) leave(group)
+    const ask = async () => {
+      for (const group of [...sessions.checkedOf(this)]) {
+        if (this.#phase > OPEN) return
+        if (!(await this.#mayStill(group))) leave(group)
+      }
+    }
+    try {
+      await this.#inTime(ask())
+    } finally {
+      if (left.length > 0) this.sayLater({ left: { groups: left } })
+    }
+  }
+
+  /** What `authorize` says, for as long as a client may wait for who it is. @throws {GroupcastError} `authentication-timeout` */
+  async #inTime(asking: Promise<unknown>): Promise<void> {
+    const { clock, limits } = this.#host
+    const { authenticateTimeoutMs: ms } = limits
+    let cancel = () => {}
+    const late = new Promise<never>((_, reject) => {
+      const text = `authorize did not settle within authenticateTimeoutMs (${ms}) of a refresh: the client was told to come back.`
+      cancel = clock.after(ms, () => reject(new GroupcastError('authentication-timeout', text)))
+    })
+    try {
+      await Promise.race([asking, late])
+    } finally {
+      cancel()
+    }
+  }
+
+  get #permissions(): GroupPermissions | null {
+    return GroupPermissions.of(this.identity)
   }
 
   // --- Inside ---

@@ -90,7 +90,7 @@ export class Sessions {
     if (this.#revocations.refuses(id, since)) throw new Refusal('revoked')
     const leftMs = expiresAt === null ? null : expiresAt - Date.now()
     if (leftMs !== null && leftMs <= 0) throw new Refusal('invalid-token', 'The token has expired.')
-    GroupPermissions.of(identity.claims)
+    GroupPermissions.of(identity)
     const known = this.#sessions.get(connection)
     const session = known ?? this.#open(connection, identity)
     session.identity = identity

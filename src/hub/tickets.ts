@@ -9,6 +9,8 @@ const TICKET_MS = 30_000
 const MOST_OF_ONE = 16
 /** How long another node may take to answer: it is gone, or its answer is of no use any more. */
 const ANSWER_MS = 5_000
+/** Most tickets of other nodes of which the answer has yet to come. */
+const MOST_ASKED = 1_000
 const TICKET = /^([a-z0-9]{12})\.[A-Za-z0-9_-]{32}$/
 
 /** What the tickets need of their hub. */
@@ -64,7 +66,8 @@ export class Tickets {
   /**
    * Uses a ticket up, on whichever node it is.
    *
-   * @throws {Refusal} `invalid-token` for one that is used up, too old or none at all; or the layer's error
+   * @throws {Refusal} `invalid-token` for one that is used up, too old or none at all; `authentication-unavailable` while as many as may wait for
+   *   other nodes; or the layer's error
    */
   async redeem(ticket: string): Promise<Grant> {
     const [, nodeId] = TICKET.exec(ticket) ?? []
@@ -99,6 +102,8 @@ export class Tickets {
 
   async #ask(nodeId: string, ticket: string): Promise<Grant | null> {
     const { clock, nodeId: node } = this.#host
+    // Nobody answers for tickets that are made up: who shows many must not have this node wait for any number.
+    if (this.#asked.size >= MOST_ASKED) throw new Refusal('authentication-unavailable')
     const question = nanoid()
     const answer = new Promise<Grant | null>((resolve) => {
       const cancel = clock.after(ANSWER_MS, () => settle(null))

@@ -92,7 +92,7 @@ test('a pattern looks at each part of a name once', () => {
 test('claims allow what one of their patterns matches, for that action alone', () => {
   fc.assert(
     fc.property(fc.array(patterns), fc.array(patterns), names, (join, send, name) => {
-      const permissions = GroupPermissions.of({ groupcast: { join, send } })
+      const permissions = GroupPermissions.read({ groupcast: { join, send } })
       const matches = (list: readonly string[]) => list.some((pattern) => new Glob(pattern).matches(name))
       expect(permissions?.allows('join', name)).toBe(matches(join))
       expect(permissions?.allows('history', name)).toBe(matches(join))
@@ -102,8 +102,10 @@ test('claims allow what one of their patterns matches, for that action alone', (
 })
 
 test('claims are of their own, not of what they inherit', () => {
-  expect(GroupPermissions.of(Object.create({ groupcast: { join: ['*'] } }))).toBeNull()
-  expect(GroupPermissions.of({ groupcast: Object.create({ join: ['*'] }) })?.allows('join', 'a')).toBe(false)
+  expect(GroupPermissions.read(Object.create({ groupcast: { join: ['*'] } }))).toBeNull()
+  expect(GroupPermissions.read({ groupcast: Object.create({ join: ['*'] }) })?.allows('join', 'a')).toBe(
+    false,
+  )
 })
 
 test.each<[header: string | undefined, name: string, value: string | undefined]>([

@@ -259,6 +259,25 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     const { ticket } = await hub.createTicket(requestWith(token()))
     await expectRefused(await open(kind, `/events?ticket=${ticket}`, { headers: bearer() }), 'bad-request')
   })
+
+  // Each took one of the places in which hooks run for as long as another node may take to answer: a handful of clients kept everybody out.
+  test('tickets that are made up take no place of those who have a token', async () => {
+    const clock = manualClock()
+    const limits = { maxAuthentications: 1 }
+    const { open } = await startTestHub({ authenticate, clock, limits })
+    const madeUp = Array.from({ length: 20 }, (_, n) =>
+      open(kind, `/events?ticket=${String(n).padStart(12, 'n')}.${'x'.repeat(32)}`),
+    )
+    const honest = await within('the honest', open(kind, '/events', { headers: bearer() }))
+    expect(honest.status).toBe(kind.startsWith('websocket') ? 101 : 200)
+    await until('it is let in', () => honest.controls.length > 0 || !honest.kind.endsWith('envelope'))
+    clock.advance(5_000)
+    for (const one of madeUp) {
+      const turning = setInterval(() => clock.advance(1_000), 5)
+      await expectRefused(await one, 'invalid-token')
+      clearInterval(turning)
+    }
+  })
 })
 
 /** What nodes tell each other. */
@@ -343,11 +362,15 @@ describe('the token as a subprotocol', () => {
     socket.close()
   })
 
-  test('and another in a header are too much', async () => {
-    const { url } = await startTestHub({ authenticate })
+  // A ticket was held against the header alone, and won over a token among the protocols.
+  test.each(['a header', 'a ticket'])('and another in %s are too much', async (where) => {
+    const { hub, url } = await startTestHub({ authenticate })
     const client = await connectRaw(url)
     const protocols = `groupcast.v1, groupcast.token.${token()}`
-    client.write(handshake('/events', { 'Sec-WebSocket-Protocol': protocols, ...bearer() }))
+    const isTicket = where === 'a ticket'
+    const query = isTicket ? `?ticket=${(await hub.createTicket(requestWith(token()))).ticket}` : ''
+    const headers = { 'Sec-WebSocket-Protocol': protocols, ...(!isTicket && bearer()) }
+    client.write(handshake(`/events${query}`, headers))
     await client.upgraded()
     await until('it is closed', () => client.closeFrame !== null)
     expect(client.closeFrame?.code).toBe(ERRORS['bad-request'].closeCode)

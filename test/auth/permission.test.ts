@@ -8,6 +8,7 @@ import {
   memoryLayer,
 } from 'groupcast'
 import { signToken, tokens } from 'groupcast/auth'
+import { manualClock } from 'groupcast/testing'
 import { describe, expect, test } from 'vitest'
 import { ERRORS } from '../../src/errors.ts'
 import { encodeNodeMessage } from '../../src/hub/node-message.ts'
@@ -319,6 +320,48 @@ describe.each(CLIENT_KINDS)('%s: an authorize beside a borrowed groupsConsumer()
     expect(asked.slice(3)).toEqual(['join a', 'history a'])
     expect(errors).toEqual([])
   })
+})
+
+/*
+ * Each group was asked about after the one before, and `authorize` had no deadline: one answer that never came kept a client in all groups behind it,
+ * also in those that its new claims deny.
+ */
+describe.each(CLIENT_KINDS)('%s: a refresh whose hook never answers', (kind) => {
+  test('leaves at once what the claims deny, and ends with the time that there is', async () => {
+    const clock = manualClock()
+    const { hub, open } = await startTestHub({ authenticate, clock, limits: { heartbeatMs: false } })
+    let isAsleep = false
+    hub.consumer('/c', {
+      ...groupsConsumer(),
+      authorize: () => (isAsleep ? new Promise<boolean>(() => {}) : true),
+    })
+    const claims = (join: string[]) => bearer(withGroups({ join }))
+    const client = await open(kind, '/c?group=slow&group=denied', { headers: claims(['slow', 'denied']) })
+    await until('it is in', () => hub.groups().length === 2)
+    isAsleep = true
+    const refreshed = client.send({ token: withGroups({ join: ['slow'] }) })
+    await until('it has left', () => hub.groups().length === 1)
+    expect(hub.groups().map(({ name }) => name)).toEqual(['slow'])
+    clock.advance(10_001)
+    expect((await within('its end', client.ended)).code).toBe(ERRORS['authentication-timeout'].closeCode)
+    await refreshed
+    expect(hub.groups()).toEqual([])
+  })
+})
+
+/*
+ * What claims allow was remembered by their object: an application that changes the one it has of each member, and gives it again, changed
+ * nothing.
+ */
+test('claims that the application has changed count with the next refresh, and for the next connection', async () => {
+  const claims = { groupcast: { join: ['a', 'b'] } }
+  const { hub, open } = await startTestHub({ authenticate: () => ({ id: 'ann', claims }) })
+  const client = await open('websocket+envelope', '/events')
+  expect([await say(client, { join: 'a' }), await say(client, { join: 'b' })]).toEqual(['ok', 'ok'])
+  claims.groupcast.join = ['b']
+  expect(await say(client, { token: 'x' })).toBe('ok')
+  await until('it has left', () => hub.groups().length === 1)
+  expect(await say(await open('websocket+envelope', '/events'), { join: 'a' })).toBe('forbidden')
 })
 
 /*
