@@ -2,7 +2,13 @@ import { defineConfig } from 'vitest/config'
 
 const source = (path: string) => new URL(path, import.meta.url).pathname
 
-const LONG = ['test/layers/redis/broker-sets.test.ts', 'test/layers/journal-kill.test.ts']
+const LONG = [
+  'test/layers/redis/broker-sets.test.ts',
+  'test/layers/nats/cluster.test.ts',
+  'test/layers/journal-kill.test.ts',
+  'test/storm-kill.test.ts',
+  'test/scale.test.ts',
+]
 
 /** Tests that put something in the place of modules, timers or other things that all files of a process share. */
 const ALONE = ['test/leak.test.ts', 'test/client/reconnecting.test.ts', 'test/server/start.test.ts']
@@ -79,7 +85,7 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'uws alone',
+          name: 'long uws',
           include: ['test/leak.test.ts'],
           isolate: true,
           setupFiles: ['test/uws-setup.ts'],

@@ -12,7 +12,7 @@ import { natsServer } from './support/nats-server.ts'
 import { startCluster, startRedis } from './support/redis-server.ts'
 import { until } from './support/until.ts'
 
-const CLIENTS = 24
+const CLIENTS = 18
 /** Between two kills of the broker at least so many more messages are acknowledged. */
 const MESSAGES = [100, 200] as const
 
