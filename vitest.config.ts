@@ -6,7 +6,7 @@ const LONG = [
   'test/layers/redis/broker-sets.test.ts',
   'test/layers/nats/cluster.test.ts',
   'test/layers/journal-kill.test.ts',
-  'test/storm-kill.test.ts',
+  'test/storm-{kill,nodes}.test.ts',
   'test/scale.test.ts',
 ]
 
