@@ -578,13 +578,20 @@ describe('what cannot be configured', () => {
         ...(['hex', 'base64', 'base64url'] as const).map((encoding) => bytes.toString(encoding)),
         bytes.toString('hex', 0, 16),
         bytes.toString('base64url', 0, 24),
-        randomUUID(),
       ]) {
         if (secretProblem(Buffer.from(value)) !== null) refused.push(bytes.toString('hex'))
       }
     }
     // What is refused can be made again from here.
     expect(refused).toEqual([])
+  })
+
+  // One in some fifteen thousand has so many equal digits side by side that it looks guessable: this test failed now and then when none was to.
+  test('of random UUIDs hardly any is refused', () => {
+    const refused = Array.from({ length: 300 }, () => randomUUID()).filter(
+      (text) => secretProblem(Buffer.from(text)) !== null,
+    )
+    expect(refused.length).toBeLessThan(4)
   })
 
   test('of long random secrets that look like the modulus of a key few are refused', () => {
